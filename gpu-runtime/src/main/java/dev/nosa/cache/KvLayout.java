@@ -1,0 +1,65 @@
+package dev.nosa.cache;
+
+import dev.nosa.sparse.AttentionMode;
+import dev.nosa.sparse.SparseConfig;
+import dev.nosa.sparse.WindowMath;
+
+/**
+ * Shapes and byte sizes of both KV tiers.
+ *
+ * @param layers decoder layers
+ * @param kvHeads KV heads of a layer
+ * @param headDim values of a key
+ * @param slots blocks that the device holds for one sequence, layer and KV head; ignored by mode full, which holds all
+ * @param hostElementBytes 2 (BF16) or 4 (F32), of K and V on the host
+ * @param deviceElementBytes likewise on the device
+ */
+public record KvLayout(
+        int layers,
+        int kvHeads,
+        int headDim,
+        AttentionMode mode,
+        SparseConfig sparse,
+        int slots,
+        int hostElementBytes,
+        int deviceElementBytes) {
+
+    private static final int FLOAT_BYTES = 4;
+
+    public KvLayout {
+        if (mode.isSparse() && slots < sparse.maxBudget() + 1) {
+            throw new IllegalArgumentException("slots = " + slots + ": a step attends up to " + sparse.maxBudget()
+                    + " blocks, so at least " + (sparse.maxBudget() + 1) + " slots are needed");
+        }
+    }
+
+    /** Values of K (or V) in one block of one layer and KV head. */
+    public int blockElements() {
+        return Math.multiplyExact(sparse.blockSize(), headDim);
+    }
+
+    /** Bytes of one host block: K and V of every layer and KV head. */
+    public long hostBlockBytes() {
+        return 2L * layers * kvHeads * blockElements() * hostElementBytes;
+    }
+
+    /** Slots of one layer and KV head for a sequence of at most {@code maxTokens} tokens. */
+    public int slotsFor(int maxTokens) {
+        int blocks = WindowMath.blocks(maxTokens, sparse);
+        return mode.isSparse() ? Math.min(slots, blocks) : blocks;
+    }
+
+    /** Device bytes of a sequence of at most {@code maxTokens} tokens: slots, compressed keys and importance. */
+    public long deviceBytes(int maxTokens) {
+        long slotBytes = 2L * slotsFor(maxTokens) * blockElements() * deviceElementBytes;
+        long windows = WindowMath.windows(maxTokens, sparse);
+        long compressed = mode.usesQueryScores() ? windows * headDim * FLOAT_BYTES : 0;
+        long importance = mode.usesImportance() ? (windows + maxTokens) * FLOAT_BYTES : 0;
+        return layers * (long) kvHeads * (slotBytes + compressed + importance);
+    }
+
+    /** Host bytes of a sequence of at most {@code maxTokens} tokens. */
+    public long hostBytes(int maxTokens) {
+        return WindowMath.blocks(maxTokens, sparse) * hostBlockBytes();
+    }
+}

@@ -1,0 +1,32 @@
+package dev.nosa.engine;
+
+import dev.nosa.model.ModelConfig;
+import dev.nosa.tokenizer.Tokenizer;
+
+/**
+ * A model with its KV cache and one thread that steps it: requests in, results out in order of completion. Every method
+ * is safe from any thread.
+ */
+public interface InferenceEngine extends AutoCloseable {
+    /**
+     * Hands a request over; waits while {@link EngineConfig#queueCapacity} requests are waiting already.
+     *
+     * <p>A request that cannot run (empty prompt, longer than the model or than the KV budget) completes with
+     * {@link FinishReason#ERROR} and the reason. After {@link #close} or the engine's failure: {@link
+     * IllegalStateException} with the first cause.
+     */
+    RequestHandle<GenerationResult> generate(GenerationRequest request) throws InterruptedException;
+
+    /** Like {@link #generate}, for log-probabilities. */
+    RequestHandle<ScoringResult> score(ScoringRequest request) throws InterruptedException;
+
+    ModelConfig model();
+
+    Tokenizer tokenizer();
+
+    EngineStats stats();
+
+    /** Cancels what runs and waits, stops the thread, returns all memory. The second call does nothing. */
+    @Override
+    void close();
+}

@@ -1,0 +1,12 @@
+package dev.nosa.engine;
+
+import java.util.concurrent.CompletableFuture;
+
+/** A submitted request. Safe from any thread. */
+public interface RequestHandle<R> {
+    /** Completes with the request's result whatever happens to it, and is never completed exceptionally. */
+    CompletableFuture<R> result();
+
+    /** Asks the engine to stop working on it; the result then has {@link FinishReason#CANCELLED}. */
+    void cancel();
+}

@@ -1,0 +1,21 @@
+package dev.nosa.engine;
+
+import dev.nosa.backend.KvTraffic;
+
+/**
+ * What one request used.
+ *
+ * @param promptTokens tokens of the prompt
+ * @param outputTokens tokens generated, or scored
+ * @param queuedMillis from submission to admission
+ * @param prefillMillis wall time from admission to the prompt's last chunk
+ * @param decodeMillis wall time from there to the end
+ * @param traffic blocks and bytes between the KV tiers
+ */
+public record Usage(
+        int promptTokens,
+        int outputTokens,
+        double queuedMillis,
+        double prefillMillis,
+        double decodeMillis,
+        KvTraffic traffic) {}

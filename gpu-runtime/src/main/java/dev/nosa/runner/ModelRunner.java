@@ -1,0 +1,31 @@
+package dev.nosa.runner;
+
+import java.util.List;
+
+/**
+ * One forward pass over a batch, and the device rows that it runs on. Called by the engine thread alone.
+ *
+ * <p>Rows: {@link #open} before the first step of a sequence, {@link #release} after its last.
+ */
+public interface ModelRunner extends AutoCloseable {
+    /** Reserves {@code row}'s device state for a sequence of at most {@code maxTokens} tokens. */
+    void open(int row, int maxTokens);
+
+    /**
+     * Opens {@code child} with {@code parent}'s first {@code length} tokens: compressed keys, importance and the tail
+     * block are copied, slots start empty. Finished blocks are shared on the host through the block table.
+     */
+    void fork(int parent, int child, int length, int maxTokens);
+
+    /**
+     * Computes one step; the outputs stand in the order of the inputs. A failure here is the backend's, not one
+     * sequence's, and ends the engine.
+     */
+    List<SequenceOutput> run(List<SequenceInput> batch);
+
+    /** Frees the row's device state. */
+    void release(int row);
+
+    @Override
+    void close();
+}
