@@ -47,6 +47,11 @@ public final class CpuBackend implements Backend {
         attention = new CpuAttention(shape, store, threads, workers);
     }
 
+    /** Products with weights since the start. */
+    public ProductStats productStats() {
+        return linear.stats();
+    }
+
     @Override
     public String name() {
         return "cpu";
