@@ -27,8 +27,9 @@ final class InputOptions {
     @Option(
             names = "--id-column",
             paramLabel = "NAME",
-            description = "Column of the document's id (default: id, or where there is none the file name of a text file"
-                    + " and a hash of any other row)")
+            description =
+                    "Column of the document's id (default: id, or where there is none the file name of a text file"
+                            + " and a hash of any other row)")
     String idColumn;
 
     @Option(
@@ -42,10 +43,15 @@ final class InputOptions {
             names = "--partitions",
             paramLabel = "N",
             defaultValue = "0",
-            description = "Spark tasks, and files written (default: 0, one a core or the input's own where it has more)")
+            description =
+                    "Spark tasks, and files written (default: 0, one a core or the input's own where it has more)")
     int partitions;
 
-    @Option(names = "--limit", paramLabel = "N", defaultValue = "0", description = "Documents to take (default: 0, all)")
+    @Option(
+            names = "--limit",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Documents to take (default: 0, all)")
     int limit;
 
     void check() {

@@ -7,7 +7,10 @@ import picocli.CommandLine.Option;
 
 /** The checkpoint, and how the engine runs it. */
 final class ModelOptions {
-    @Option(names = "--model", paramLabel = "DIR", description = "Folder of the checkpoint in Hugging Face layout (required)")
+    @Option(
+            names = "--model",
+            paramLabel = "DIR",
+            description = "Folder of the checkpoint in Hugging Face layout (required)")
     Path model;
 
     @Option(
@@ -16,7 +19,11 @@ final class ModelOptions {
             description = "Attention: nosa, infllm_v2, dma or full (default: the checkpoint's)")
     String mode;
 
-    @Option(names = "--backend", paramLabel = "NAME", defaultValue = "auto", description = "auto, cpu or cuda (default: auto)")
+    @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            defaultValue = "auto",
+            description = "auto, cpu or cuda (default: auto)")
     String backend;
 
     @Option(
@@ -42,7 +49,11 @@ final class ModelOptions {
             description = "Blocks on the device per sequence, layer and KV head (default: 0, twice the selection)")
     int slots;
 
-    @Option(names = "--max-batch", paramLabel = "N", defaultValue = "8", description = "Documents that run at once (default: 8)")
+    @Option(
+            names = "--max-batch",
+            paramLabel = "N",
+            defaultValue = "8",
+            description = "Documents that run at once (default: 8)")
     int maxBatch;
 
     @Option(
@@ -59,7 +70,11 @@ final class ModelOptions {
             description = "Prompt tokens computed in one step, a multiple of 64 (default: 256)")
     int maxStepTokens;
 
-    @Option(names = "--kv-dtype", paramLabel = "TYPE", defaultValue = "f32", description = "KV blocks: f32 or bf16 (default: f32)")
+    @Option(
+            names = "--kv-dtype",
+            paramLabel = "TYPE",
+            defaultValue = "f32",
+            description = "KV blocks: f32 or bf16 (default: f32)")
     String kvDtype;
 
     @Option(
@@ -69,7 +84,11 @@ final class ModelOptions {
             description = "Weights in memory: f32 or bf16 (default: f32)")
     String weightDtype;
 
-    @Option(names = "--threads", paramLabel = "N", defaultValue = "0", description = "CPU threads of the engine (default: 0, all processors)")
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "CPU threads of the engine (default: 0, all processors)")
     int threads;
 
     EngineConfig engineConfig() {

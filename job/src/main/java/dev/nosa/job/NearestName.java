@@ -18,7 +18,9 @@ final class NearestName {
 
     /** {@code "; did you mean 'x'?"}, or nothing. */
     static String hint(String name, Collection<String> known) {
-        return of(name, known).map(nearest -> "; did you mean '" + nearest + "'?").orElse("");
+        return of(name, known)
+                .map(nearest -> "; did you mean '" + nearest + "'?")
+                .orElse("");
     }
 
     /** Letters inserted, deleted or replaced (Levenshtein). */

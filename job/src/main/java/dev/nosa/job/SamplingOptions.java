@@ -21,7 +21,11 @@ final class SamplingOptions {
             description = "0 takes the likeliest token, 1 samples as the model says (default: 0)")
     float temperature;
 
-    @Option(names = "--top-k", paramLabel = "N", defaultValue = "0", description = "Sample among the N likeliest tokens (default: 0, all)")
+    @Option(
+            names = "--top-k",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Sample among the N likeliest tokens (default: 0, all)")
     int topK;
 
     @Option(
@@ -45,14 +49,18 @@ final class SamplingOptions {
             description = "With a document's id it decides what is sampled (default: 0)")
     long seed;
 
-    @Option(names = "--stop", paramLabel = "STR", description = "Text that ends a generation, left out of it; repeatable")
+    @Option(
+            names = "--stop",
+            paramLabel = "STR",
+            description = "Text that ends a generation, left out of it; repeatable")
     List<String> stop = new ArrayList<>();
 
     @Option(
             names = "--stop-token-ids",
             paramLabel = "ID",
             split = ",",
-            description = "Token ids that end a generation, beside the model's own; repeat it or separate them by commas")
+            description =
+                    "Token ids that end a generation, beside the model's own; repeat it or separate them by commas")
     List<Integer> stopTokenIds = new ArrayList<>();
 
     SamplingParams params() {
