@@ -26,9 +26,8 @@ public final class Backends {
         if (name.equals("cuda")) {
             throw new IllegalArgumentException("backend = cuda: this build has no CUDA backend; take --backend cpu");
         }
-        int threads = options.threads() > 0
-                ? options.threads()
-                : Runtime.getRuntime().availableProcessors();
+        int threads =
+                options.threads() > 0 ? options.threads() : Runtime.getRuntime().availableProcessors();
         log.info("Backend cpu with {} threads (asked for: {}; this build has no CUDA backend)", threads, name);
         return new CpuBackend(
                 options.shape(),

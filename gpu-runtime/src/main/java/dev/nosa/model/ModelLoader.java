@@ -38,9 +38,8 @@ public final class ModelLoader {
             layers.add(layer("model.layers." + i + "."));
         }
         Weight norm = vector("model.norm.weight", config.hidden());
-        Weight head = config.tiedEmbeddings()
-                ? embedding
-                : matrix("lm_head.weight", config.vocabSize(), config.hidden());
+        Weight head =
+                config.tiedEmbeddings() ? embedding : matrix("lm_head.weight", config.vocabSize(), config.hidden());
         return new LlamaModel(config, backend, embedding, layers, norm, head);
     }
 
