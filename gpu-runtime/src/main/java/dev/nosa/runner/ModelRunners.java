@@ -5,6 +5,7 @@ import dev.nosa.backend.Backend;
 import dev.nosa.backend.Backends;
 import dev.nosa.cache.KvLayout;
 import dev.nosa.checkpoint.Checkpoint;
+import dev.nosa.model.LlamaModel;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelLoader;
 import dev.nosa.sparse.AttentionMode;
@@ -20,32 +21,39 @@ public final class ModelRunners {
      */
     public static ModelRunner create(
             ModelConfig model, AttentionMode mode, Checkpoint checkpoint, KvLayout layout, RunnerOptions options) {
-        if (mode.usesImportance() && !model.importance()) {
-            throw new IllegalArgumentException("mode = " + mode.configName()
-                    + ": the checkpoint has no importance head (self_attn.A, self_attn.delta.weight); take full or"
-                    + " infllm_v2");
-        }
-        AttentionShape shape = new AttentionShape(
-                model.heads(),
-                model.kvHeads(),
-                model.headDim(),
-                model.rope().inverseFrequencies(),
-                model.rope().attentionFactor());
         Backend backend = Backends.create(
                 options.backend(),
                 new Backends.Options(
-                        shape,
+                        shape(model),
                         layout,
                         options.hostBlocks(),
                         options.maxBatch(),
                         options.threads(),
                         options.weightDtype().equals("bf16")));
+        return create(model, mode, checkpoint, backend);
+    }
+
+    static ModelRunner create(ModelConfig model, AttentionMode mode, Checkpoint checkpoint, Backend backend) {
         try {
-            return new BatchRunner(
-                    backend, ModelLoader.load(model, checkpoint, backend, mode.usesImportance()), model.vocabSize());
+            if (mode.usesImportance() && !model.importance()) {
+                throw new IllegalArgumentException("mode = " + mode.configName()
+                        + ": the checkpoint has no importance head (self_attn.A, self_attn.delta.weight); take full or"
+                        + " infllm_v2");
+            }
+            LlamaModel llama = ModelLoader.load(model, checkpoint, backend, mode.usesImportance());
+            return new BatchRunner(backend, llama, model.vocabSize());
         } catch (RuntimeException e) {
             backend.close();
             throw e;
         }
+    }
+
+    static AttentionShape shape(ModelConfig model) {
+        return new AttentionShape(
+                model.heads(),
+                model.kvHeads(),
+                model.headDim(),
+                model.rope().inverseFrequencies(),
+                model.rope().attentionFactor());
     }
 }

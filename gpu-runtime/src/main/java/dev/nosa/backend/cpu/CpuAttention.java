@@ -72,7 +72,7 @@ final class CpuAttention implements AutoCloseable {
         prepareTraffic(slices.size() * heads);
         rotary.prepare(batch);
         cis = new float[batch.tokens().length * heads];
-        threads.run(batch.tokens().length, (worker, row) -> prepareRow(qkv, importance, row));
+        threads.runRows(batch.tokens().length, (worker, row) -> prepareRow(qkv, importance, row));
         threads.run(slices.size() * heads, (worker, task) -> {
             Slice slice = slices.get(task / heads);
             if (slice.decode()) {

@@ -47,6 +47,11 @@ public final class CpuBackend implements Backend {
         attention = new CpuAttention(shape, store, threads, workers);
     }
 
+    /** Products with weights since the start. */
+    public ProductStats productStats() {
+        return linear.stats();
+    }
+
     @Override
     public String name() {
         return "cpu";
@@ -76,7 +81,7 @@ public final class CpuBackend implements Backend {
     public void embed(Weight table, BatchInputs batch, Tensor out) {
         CpuWeight embedding = (CpuWeight) table;
         int cols = out.cols();
-        threads.run(
+        threads.runRows(
                 batch.tokens().length, (worker, i) -> embedding.row(batch.tokens()[i], CpuTensor.data(out), i * cols));
     }
 
@@ -86,7 +91,7 @@ public final class CpuBackend implements Backend {
         float[] source = CpuTensor.data(x);
         float[] target = CpuTensor.data(out);
         int cols = x.cols();
-        threads.run(x.rows(), (worker, row) -> {
+        threads.runRows(x.rows(), (worker, row) -> {
             int at = row * cols;
             float sum = 0;
             for (int i = 0; i < cols; i++) {
@@ -122,7 +127,7 @@ public final class CpuBackend implements Backend {
         float[] source = CpuTensor.data(gateUp);
         float[] target = CpuTensor.data(out);
         int cols = out.cols();
-        threads.run(out.rows(), (worker, row) -> {
+        threads.runRows(out.rows(), (worker, row) -> {
             int gate = row * 2 * cols;
             for (int i = 0; i < cols; i++) {
                 float g = source[gate + i];

@@ -13,6 +13,8 @@ final class CpuLinear implements AutoCloseable {
     private final CpuWorker[] workers;
     private NativeFloats input = new NativeFloats(0);
     private NativeFloats output = new NativeFloats(0);
+    private long flops;
+    private long nanos;
 
     CpuLinear(CpuThreads threads, CpuWorker[] workers) {
         this.threads = threads;
@@ -26,12 +28,20 @@ final class CpuLinear implements AutoCloseable {
         output = CpuWorker.grown(output, (long) tiles.paddedRows() * w.rows());
         int count = tiles.tiles().size();
         forTiles(tiles, (worker, t) -> stage(x, tiles.tiles().get(t), w.cols()));
+        long start = System.nanoTime();
         threads.run(count * w.slices(), (worker, task) -> {
             RowTiles.Tile tile = tiles.tiles().get(task % count);
             product(w, task / count, tile, workers[worker]);
         });
+        nanos += System.nanoTime() - start;
+        flops += 2L * tiles.paddedRows() * w.rows() * w.cols();
         float[] biases = bias == null ? null : bias.dense();
         forTiles(tiles, (worker, t) -> unstage(tiles.tiles().get(t), biases, add, out, workers[worker]));
+    }
+
+    /** All products so far, padding included, and the time they took. */
+    ProductStats stats() {
+        return new ProductStats(flops, nanos);
     }
 
     /** A decode batch is too little to share out. */

@@ -11,6 +11,8 @@ final class CpuThreads implements AutoCloseable {
     /** Long enough to bridge the gaps between a layer's operations, short enough not to be seen in an idle engine. */
     private static final int SPINS = 20_000;
 
+    private static final int ROWS_OF_ONE = 16;
+
     /** One piece of a loop. */
     interface Task {
         void run(int worker, int index);
@@ -36,6 +38,17 @@ final class CpuThreads implements AutoCloseable {
     /** All workers, the caller included. */
     int size() {
         return helpers.length + 1;
+    }
+
+    /** Like {@link #run} for rows of which each takes about a microsecond: a decode batch's few are not worth sharing. */
+    void runRows(int rows, Task task) {
+        if (rows > ROWS_OF_ONE) {
+            run(rows, task);
+        } else {
+            for (int i = 0; i < rows; i++) {
+                task.run(0, i);
+            }
+        }
     }
 
     /** Runs tasks 0 to count - 1; the first failure is thrown once all have ended. */
