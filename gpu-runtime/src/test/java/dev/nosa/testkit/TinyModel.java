@@ -3,6 +3,7 @@ package dev.nosa.testkit;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.nosa.checkpoint.Checkpoint;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.RopeConfig;
 import dev.nosa.sparse.AttentionMode;
@@ -34,14 +35,14 @@ public record TinyModel(ModelConfig config, Map<String, Weight> weights, String 
     }
 
     /**
-     * Defaults: 2 layers, hidden 64, 4 query and 2 KV heads of 32, and budgets so small that the selection leaves blocks
-     * out from 96 tokens on.
+     * Defaults: 2 layers, hidden 64, 4 query and 2 KV heads of 32, the vocabulary of {@link TinyTokenizer}, and budgets so
+     * small that the selection leaves blocks out from 97 tokens on.
      */
     public static Builder builder() {
         return new Builder();
     }
 
-    /** Writes config.json, generation_config.json and the weights into {@code dir}, which is created if missing. */
+    /** Writes configuration, weights and {@link TinyTokenizer} into {@code dir}, which is created if missing. */
     public TinyModel writeTo(Path dir) throws IOException {
         Files.createDirectories(dir);
         JSON.writeValue(dir.resolve("config.json").toFile(), configJson());
@@ -50,7 +51,13 @@ public record TinyModel(ModelConfig config, Map<String, Weight> weights, String 
         putEos(generation);
         JSON.writeValue(dir.resolve("generation_config.json").toFile(), generation);
         SafetensorsWriter.writeModel(dir, dtype, weights, shards);
+        TinyTokenizer.write(dir);
         return this;
+    }
+
+    /** The weights as an open checkpoint, without a file. */
+    public Checkpoint checkpoint() {
+        return new InMemoryCheckpoint(weights, dtype);
     }
 
     private ObjectNode configJson() {
@@ -104,13 +111,13 @@ public record TinyModel(ModelConfig config, Map<String, Weight> weights, String 
         private int kvHeads = 2;
         private int headDim = 32;
         private int intermediate = 128;
-        private int vocab = 512;
+        private int vocab = TinyTokenizer.VOCAB;
         private int maxPositions = 4096;
         private SparseConfig sparse = new SparseConfig(16, 8, 4, 1, 1, 6, 2, 0);
         private boolean importance = true;
         private boolean tiedEmbeddings;
         private boolean attentionBias;
-        private Set<Integer> eos = Set.of(1);
+        private Set<Integer> eos = Set.of(TinyTokenizer.EOS);
         private String dtype = "F32";
         private int shards = 1;
         private long seed = 1;
@@ -145,7 +152,7 @@ public record TinyModel(ModelConfig config, Map<String, Weight> weights, String 
             return this;
         }
 
-        /** At least the tokenizer's number of ids where text is to be tokenized. */
+        /** At least {@link TinyTokenizer#VOCAB} where text is to be tokenized. */
         public Builder vocab(int value) {
             vocab = value;
             return this;
@@ -214,7 +221,7 @@ public record TinyModel(ModelConfig config, Map<String, Weight> weights, String 
                     new RopeConfig(inverseFrequencies(headDim), 1f),
                     tiedEmbeddings,
                     attentionBias,
-                    0,
+                    TinyTokenizer.BOS,
                     eos,
                     importance,
                     mode,
