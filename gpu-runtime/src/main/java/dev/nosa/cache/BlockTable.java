@@ -7,6 +7,15 @@ public final class BlockTable {
     private int[] blocks = new int[8];
     private int size;
 
+    /** A table of these host blocks, for a runner that is used without a cache manager. */
+    public static BlockTable of(int... hostBlocks) {
+        BlockTable table = new BlockTable();
+        for (int block : hostBlocks) {
+            table.add(block);
+        }
+        return table;
+    }
+
     public int size() {
         return size;
     }

@@ -1,15 +1,15 @@
 package dev.nosa.runner;
 
 /**
- * What a runner needs to know beside model and layout.
+ * What a {@link ModelRunner} is made with, decided by the engine.
  *
  * @param backend {@code auto}, {@code cpu} or {@code cuda}
- * @param hostBlocks blocks of the host tier; ids are below it
- * @param maxContext longest sequence in tokens
- * @param maxBatch sequences open at once; rows are below it
- * @param kvDtype {@code f32} or {@code bf16}
+ * @param hostBlocks blocks of the host tier
+ * @param maxContext longest sequence, in tokens
+ * @param maxBatch rows: sequences that are open at once
+ * @param kvDtype {@code f32} or {@code bf16}: K and V in both tiers
  * @param weightDtype {@code f32} or {@code bf16}
- * @param threads CPU threads; 0: all processors
+ * @param threads CPU threads, the engine's own included; 0: all processors
  */
 public record RunnerOptions(
         String backend,

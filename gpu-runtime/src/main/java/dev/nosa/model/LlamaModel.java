@@ -1,0 +1,70 @@
+package dev.nosa.model;
+
+import dev.nosa.backend.Backend;
+import dev.nosa.backend.BatchInputs;
+import dev.nosa.backend.Weight;
+import dev.nosa.tensor.Tensor;
+import java.util.List;
+
+/** The decoder, written once for all backends: embedding, layers, final norm. Engine thread only. */
+public final class LlamaModel {
+    private final ModelConfig config;
+    private final Backend backend;
+    private final Weight embedding;
+    private final List<DecoderLayer> layers;
+    private final Weight norm;
+    private final Weight head;
+
+    LlamaModel(
+            ModelConfig config,
+            Backend backend,
+            Weight embedding,
+            List<DecoderLayer> layers,
+            Weight norm,
+            Weight head) {
+        this.config = config;
+        this.backend = backend;
+        this.embedding = embedding;
+        this.layers = List.copyOf(layers);
+        this.norm = norm;
+        this.head = head;
+    }
+
+    /** The normed hidden state of every token of the batch; the KV cache grows by them. */
+    public Tensor forward(BatchInputs batch) {
+        Activations at = new Activations(backend, config, batch.tokens().length);
+        backend.embed(embedding, batch, at.hidden());
+        for (int i = 0; i < layers.size(); i++) {
+            layers.get(i).forward(i, config.rmsNormEps(), backend, batch, at);
+        }
+        backend.rmsNorm(at.hidden(), norm, config.rmsNormEps(), at.normed());
+        return at.normed();
+    }
+
+    /** Logits of some rows of {@link #forward}'s result. */
+    public Tensor logits(Tensor hidden, int[] rows) {
+        return backend.logits(hidden, head, rows);
+    }
+
+    /**
+     * One step's buffers.
+     *
+     * @param hidden residual stream
+     * @param normed input of a projection
+     * @param qkv queries, keys and values side by side
+     * @param attended attention output before its projection
+     * @param gateUp both halves of the SwiGLU
+     * @param activated their product
+     */
+    record Activations(Tensor hidden, Tensor normed, Tensor qkv, Tensor attended, Tensor gateUp, Tensor activated) {
+        Activations(Backend backend, ModelConfig config, int rows) {
+            this(
+                    backend.tensor(rows, config.hidden()),
+                    backend.tensor(rows, config.hidden()),
+                    backend.tensor(rows, (config.heads() + 2 * config.kvHeads()) * config.headDim()),
+                    backend.tensor(rows, config.heads() * config.headDim()),
+                    backend.tensor(rows, 2 * config.intermediate()),
+                    backend.tensor(rows, config.intermediate()));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+package dev.nosa.job;
+
+import java.util.ArrayList;
+import java.util.List;
+import picocli.CommandLine.Option;
+
+/** Where the documents are, and which columns matter. */
+final class InputOptions {
+    static final String DEFAULT_ID_COLUMN = "id";
+
+    @Option(names = "--input", paramLabel = "PATH", description = "File, folder or glob of the documents (required)")
+    String input;
+
+    @Option(
+            names = "--input-format",
+            paramLabel = "FORMAT",
+            description = "parquet, jsonl, csv or text, one document a file (default: by the file endings)")
+    String format;
+
+    @Option(
+            names = "--text-column",
+            paramLabel = "NAME",
+            defaultValue = "text",
+            description = "Column of the document's text (default: text)")
+    String textColumn;
+
+    @Option(
+            names = "--id-column",
+            paramLabel = "NAME",
+            description =
+                    "Column of the document's id (default: id, or where there is none the file name of a text file"
+                            + " and a hash of any other row)")
+    String idColumn;
+
+    @Option(
+            names = "--pass-through",
+            paramLabel = "NAME",
+            split = ",",
+            description = "Input columns to copy to the output; repeat it or separate them by commas")
+    List<String> passThrough = new ArrayList<>();
+
+    @Option(
+            names = "--partitions",
+            paramLabel = "N",
+            defaultValue = "0",
+            description =
+                    "Spark tasks, and files written (default: 0, one a core or the input's own where it has more)")
+    int partitions;
+
+    @Option(
+            names = "--limit",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Documents to take (default: 0, all)")
+    int limit;
+
+    void check() {
+        if (input == null) {
+            throw new UsageException("the documents' path is required", "--input");
+        }
+        if (partitions < 0) {
+            throw new UsageException("partitions = " + partitions + ": must be 0 (automatic) or more", "--partitions");
+        }
+        if (limit < 0) {
+            throw new UsageException("limit = " + limit + ": must be 0 (all) or more", "--limit");
+        }
+        if (format != null) {
+            InputFormat.parse(format);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+package dev.nosa.job;
+
+import dev.nosa.engine.EngineConfig;
+import dev.nosa.sparse.AttentionMode;
+import java.nio.file.Path;
+import picocli.CommandLine.Option;
+
+/** The checkpoint, and how the engine runs it. */
+final class ModelOptions {
+    @Option(
+            names = "--model",
+            paramLabel = "DIR",
+            description = "Folder of the checkpoint in Hugging Face layout (required)")
+    Path model;
+
+    @Option(
+            names = "--mode",
+            paramLabel = "MODE",
+            description = "Attention: nosa, infllm_v2, dma or full (default: the checkpoint's)")
+    String mode;
+
+    @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            defaultValue = "auto",
+            description = "auto, cpu or cuda (default: auto)")
+    String backend;
+
+    @Option(
+            names = "--host-kv",
+            paramLabel = "BYTES",
+            defaultValue = "0",
+            converter = ByteSize.class,
+            description = "KV blocks in host memory, for instance 4g (default: 0, 40 %% of the heap on CPU)")
+    long hostKv;
+
+    @Option(
+            names = "--device-kv",
+            paramLabel = "BYTES",
+            defaultValue = "0",
+            converter = ByteSize.class,
+            description = "KV slots and compressed keys on the device (default: 0, 20 %% of the heap on CPU)")
+    long deviceKv;
+
+    @Option(
+            names = "--slots",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Blocks on the device per sequence, layer and KV head (default: 0, twice the selection)")
+    int slots;
+
+    @Option(
+            names = "--max-batch",
+            paramLabel = "N",
+            defaultValue = "8",
+            description = "Documents that run at once (default: 8)")
+    int maxBatch;
+
+    @Option(
+            names = "--max-context",
+            paramLabel = "TOKENS",
+            defaultValue = "0",
+            description = "Longest prompt and output together (default: 0, the model's length)")
+    int maxContext;
+
+    @Option(
+            names = "--max-step-tokens",
+            paramLabel = "TOKENS",
+            defaultValue = "256",
+            description = "Prompt tokens computed in one step, a multiple of 64 (default: 256)")
+    int maxStepTokens;
+
+    @Option(
+            names = "--kv-dtype",
+            paramLabel = "TYPE",
+            defaultValue = "f32",
+            description = "KV blocks: f32 or bf16 (default: f32)")
+    String kvDtype;
+
+    @Option(
+            names = "--weight-dtype",
+            paramLabel = "TYPE",
+            defaultValue = "f32",
+            description = "Weights in memory: f32 or bf16 (default: f32)")
+    String weightDtype;
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "CPU threads of the engine (default: 0, all processors)")
+    int threads;
+
+    EngineConfig engineConfig() {
+        if (model == null) {
+            throw new UsageException("the folder of a checkpoint is required", "--model");
+        }
+        try {
+            return EngineConfig.builder(model)
+                    .backend(backend)
+                    .mode(mode == null ? null : AttentionMode.parse(mode))
+                    .maxBatch(maxBatch)
+                    .maxStepTokens(maxStepTokens)
+                    .maxContext(maxContext)
+                    .slots(slots)
+                    .hostKvBytes(hostKv)
+                    .deviceKvBytes(deviceKv)
+                    .kvDtype(kvDtype)
+                    .weightDtype(weightDtype)
+                    .threads(threads)
+                    .build();
+        } catch (IllegalArgumentException e) {
+            throw e.getMessage().startsWith("unknown attention mode")
+                    ? new UsageException(e.getMessage(), "--mode", e)
+                    : UsageException.of(e);
+        }
+    }
+}

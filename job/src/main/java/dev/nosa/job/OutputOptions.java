@@ -1,0 +1,40 @@
+package dev.nosa.job;
+
+import picocli.CommandLine.Option;
+
+/** Where results go, and how many of them may be errors. */
+final class OutputOptions {
+    @Option(names = "--output", paramLabel = "PATH", description = "Folder of Parquet files to write (required)")
+    String output;
+
+    @Option(
+            names = "--output-mode",
+            paramLabel = "MODE",
+            defaultValue = "error",
+            description = "If the output exists: error, or overwrite once the new one is complete (default: error)")
+    String mode;
+
+    @Option(
+            names = "--max-error-rate",
+            paramLabel = "R",
+            defaultValue = "0.1",
+            description = "Share of documents with status error above which the job fails at its end, output kept"
+                    + " (default: 0.1)")
+    double maxErrorRate;
+
+    boolean overwrite() {
+        return mode.equals("overwrite");
+    }
+
+    void check() {
+        if (output == null) {
+            throw new UsageException("a folder for the results is required", "--output");
+        }
+        if (!mode.equals("error") && !mode.equals("overwrite")) {
+            throw new UsageException("unknown mode '" + mode + "'; known: error, overwrite", "--output-mode");
+        }
+        if (!(maxErrorRate >= 0 && maxErrorRate <= 1)) {
+            throw new UsageException("max-error-rate = " + maxErrorRate + ": must be from 0 to 1", "--max-error-rate");
+        }
+    }
+}
