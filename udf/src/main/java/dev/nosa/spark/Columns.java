@@ -42,8 +42,8 @@ final class Columns {
             String column = options.scoring().column();
             DataType type = require("continuations-column", column, input);
             if (!(type instanceof ArrayType array) || !array.elementType().equals(DataTypes.StringType)) {
-                throw new IllegalArgumentException("continuations-column = " + column + ": must be array<string>, is "
-                        + type.simpleString());
+                throw new IllegalArgumentException(
+                        "continuations-column = " + column + ": must be array<string>, is " + type.simpleString());
             }
         }
     }

@@ -90,8 +90,7 @@ final class RowRequests {
         }
         PromptBuilder.Prompt prompt = prompts.build(column, maxTokens - longest);
         RequestHandle<ScoringResult> handle = engine.score(new ScoringRequest(id(row), prompt.tokens(), tokens));
-        return new Submitted(
-                handle, handle.result().thenApply(result -> scored(result, texts, prompt.truncated())));
+        return new Submitted(handle, handle.result().thenApply(result -> scored(result, texts, prompt.truncated())));
     }
 
     private List<String> continuations(Row row) throws PromptBuilder.RowException {

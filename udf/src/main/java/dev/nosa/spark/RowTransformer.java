@@ -10,6 +10,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.TaskCompletionListener;
 
 /** What runs in each task: the partition's rows through this executor's engine. */
 final class RowTransformer implements MapPartitionsFunction<Row, Row> {
@@ -37,14 +38,13 @@ final class RowTransformer implements MapPartitionsFunction<Row, Row> {
         InferenceEngine engine = ExecutorEngine.get(config);
         int longest = engine.model().maxPositions();
         int maxTokens = config.maxContext() > 0 ? Math.min(longest, config.maxContext()) : longest;
-        PromptBuilder prompts =
-                new PromptBuilder(options, engine.tokenizer(), ChatTemplate.load(config.model()));
+        PromptBuilder prompts = new PromptBuilder(options, engine.tokenizer(), ChatTemplate.load(config.model()));
         RowRequests requests = new RowRequests(options, prompts, engine.tokenizer(), maxTokens);
         TaskContext task = TaskContext.get();
-        PartitionGenerator generator =
-                new PartitionGenerator(options, rows, engine, requests, progress, task);
+        PartitionGenerator generator = new PartitionGenerator(options, rows, engine, requests, progress, task);
         if (task != null) {
-            task.<Object>addTaskCompletionListener(context -> generator.close());
+            TaskCompletionListener close = context -> generator.close();
+            task.addTaskCompletionListener(close);
         }
         return generator;
     }
