@@ -4,6 +4,7 @@ import static org.apache.spark.sql.functions.col;
 
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.model.ModelConfig;
+import dev.nosa.spark.NosaBuilder;
 import dev.nosa.spark.PromptTemplate;
 import dev.nosa.spark.RunProgress;
 import java.io.IOException;
@@ -48,7 +49,7 @@ abstract class DocumentJob implements Callable<Integer> {
     int show;
 
     /** What the job is run with, all of it checked. */
-    record Setup(EngineConfig engine, PromptTemplate template) {}
+    record Setup(EngineConfig engine, String prompt) {}
 
     /** Checks the options of the subcommand itself. */
     abstract void checkOwnOptions();
@@ -61,6 +62,31 @@ abstract class DocumentJob implements Callable<Integer> {
 
     abstract Dataset<Row> transform(Dataset<Row> documents, Setup setup, RunProgress progress);
 
+    /** Sets the options that all subcommands share. */
+    <B extends NosaBuilder<B>> B configure(B builder, Setup setup, RunProgress progress) {
+        EngineConfig engine = setup.engine();
+        return builder.prompt(setup.prompt())
+                .system(prompt.system)
+                .useChatTemplate(!prompt.raw)
+                .onTooLong(prompt.policy())
+                .textColumn(input.textColumn)
+                .idColumn(DocumentIds.COLUMN)
+                .errorColumn(InputReader.ERROR_COLUMN)
+                .passThrough(input.passThrough.toArray(String[]::new))
+                .progress(progress)
+                .backend(engine.backend())
+                .mode(engine.mode())
+                .maxBatch(engine.maxBatch())
+                .maxStepTokens(engine.maxStepTokens())
+                .maxContext(engine.maxContext())
+                .slots(engine.slots())
+                .hostKv(engine.hostKvBytes())
+                .deviceKv(engine.deviceKvBytes())
+                .kvDtype(engine.kvDtype())
+                .weightDtype(engine.weightDtype())
+                .threads(engine.threads());
+    }
+
     /** The column that {@code --show} prints. */
     abstract String resultColumn();
 
@@ -69,8 +95,8 @@ abstract class DocumentJob implements Callable<Integer> {
         input.check();
         output.check();
         checkOwnOptions();
-        Setup setup = new Setup(model.engineConfig(), prompt.template());
         prompt.policy();
+        Setup setup = new Setup(model.engineConfig(), prompt.text());
         ModelConfig config = ModelCheck.read(setup.engine());
 
         boolean ownSession = SparkSession.getDefaultSession().isEmpty();
@@ -88,7 +114,7 @@ abstract class DocumentJob implements Callable<Integer> {
     private int run(SparkSession spark, Setup setup, ModelConfig config) throws IOException {
         InputPaths paths = InputPaths.find(input.input, spark.sparkContext().hadoopConfiguration());
         Dataset<Row> rows = new InputReader(spark, input, paths).open();
-        String idColumn = checkColumns(rows, setup.template());
+        String idColumn = checkColumns(rows, PromptOptions.parse(setup.prompt()));
         OutputWriter writer =
                 OutputWriter.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
         ModelCheck.requireRoom(setup.engine(), config, extraTokens());

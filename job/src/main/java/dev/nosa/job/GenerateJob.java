@@ -36,19 +36,17 @@ final class GenerateJob extends DocumentJob {
 
     @Override
     Dataset<Row> transform(Dataset<Row> documents, Setup setup, RunProgress progress) {
-        return NosaGenerate.builder(setup.engine(), setup.template())
-                .system(prompt.system)
-                .useChatTemplate(!prompt.raw)
-                .onTooLong(prompt.policy())
-                .textColumn(input.textColumn)
-                .idColumn(DocumentIds.COLUMN)
-                .errorColumn(InputReader.ERROR_COLUMN)
-                .passThrough(input.passThrough)
+        return configure(NosaGenerate.builder(setup.engine().model().toString()), setup, progress)
                 .maxNewTokens(sampling.maxNewTokens)
-                .sampling(sampling.params())
-                .stop(sampling.stop)
-                .stopTokens(sampling.stopTokenIds)
-                .progress(progress)
+                .temperature(sampling.temperature)
+                .topK(sampling.topK)
+                .topP(sampling.topP)
+                .repetitionPenalty(sampling.repetitionPenalty)
+                .seed(sampling.seed)
+                .stop(sampling.stop.toArray(String[]::new))
+                .stopTokens(sampling.stopTokenIds.stream()
+                        .mapToInt(Integer::intValue)
+                        .toArray())
                 .build()
                 .transform(documents);
     }

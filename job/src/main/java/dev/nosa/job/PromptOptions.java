@@ -43,12 +43,17 @@ final class PromptOptions {
         }
     }
 
-    PromptTemplate template() {
+    /** The template's text, from its file where it names one. */
+    String text() {
         if (prompt == null) {
             throw new UsageException("a prompt is required", "--prompt");
         }
+        return prompt.startsWith("@") ? fromFile(prompt.substring(1)) : prompt;
+    }
+
+    static PromptTemplate parse(String text) {
         try {
-            return PromptTemplate.parse(prompt.startsWith("@") ? fromFile(prompt.substring(1)) : prompt);
+            return PromptTemplate.parse(text);
         } catch (IllegalArgumentException e) {
             throw new UsageException(e.getMessage().replaceFirst("^prompt: ", ""), "--prompt", e);
         }

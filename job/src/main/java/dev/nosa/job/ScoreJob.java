@@ -56,17 +56,10 @@ final class ScoreJob extends DocumentJob {
 
     @Override
     Dataset<Row> transform(Dataset<Row> documents, Setup setup, RunProgress progress) {
-        NosaScore.Builder builder = NosaScore.builder(setup.engine(), setup.template())
-                .system(prompt.system)
-                .useChatTemplate(!prompt.raw)
-                .onTooLong(prompt.policy())
-                .textColumn(input.textColumn)
-                .idColumn(DocumentIds.COLUMN)
-                .errorColumn(InputReader.ERROR_COLUMN)
-                .passThrough(input.passThrough)
-                .progress(progress);
+        NosaScore.Builder builder =
+                configure(NosaScore.builder(setup.engine().model().toString()), setup, progress);
         return (continuationsColumn == null
-                        ? builder.continuations(continuations)
+                        ? builder.continuations(continuations.toArray(String[]::new))
                         : builder.continuationsColumn(continuationsColumn))
                 .build()
                 .transform(documents);

@@ -36,14 +36,17 @@ final class Columns {
     private static void check(TransformOptions options, StructType input) {
         requireText("id-column", options.idColumn(), input);
         requireText("text-column", options.textColumn(), input);
+        if (options.errorColumn() != null) {
+            requireText("error-column", options.errorColumn(), input);
+        }
         options.template().columns().forEach(column -> requireText("prompt", column, input));
         options.passThrough().forEach(column -> require("pass-through", column, input));
         if (!options.generates() && options.scoring().column() != null) {
             String column = options.scoring().column();
             DataType type = require("continuations-column", column, input);
             if (!(type instanceof ArrayType array) || !array.elementType().equals(DataTypes.StringType)) {
-                throw new IllegalArgumentException("continuations-column = " + column + ": must be array<string>, is "
-                        + type.simpleString());
+                throw new IllegalArgumentException(
+                        "continuations-column = " + column + ": must be array<string>, is " + type.simpleString());
             }
         }
     }

@@ -56,7 +56,8 @@ public final class ExecutorEngine {
                     + "; one JVM runs one engine configuration");
         }
         if (failure != null) {
-            throw new IllegalStateException("the engine of this executor could not start: " + failure.getMessage(), failure);
+            throw new IllegalStateException(
+                    "the engine of this executor could not start: " + failure.getMessage(), failure);
         }
         return engine;
     }

@@ -84,8 +84,9 @@ final class PromptBuilder {
         return switch (options.onTooLong()) {
             case TRUNCATE_HEAD -> trimStart(decode(document, drop, document.length));
             case TRUNCATE_TAIL -> trimEnd(decode(document, 0, kept));
-            default -> trimEnd(decode(document, 0, kept - kept / 2))
-                    + trimStart(decode(document, document.length - kept / 2, document.length));
+            default ->
+                trimEnd(decode(document, 0, kept - kept / 2))
+                        + trimStart(decode(document, document.length - kept / 2, document.length));
         };
     }
 

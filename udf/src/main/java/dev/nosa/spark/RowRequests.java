@@ -46,6 +46,9 @@ final class RowRequests {
         if (id(row) == null) {
             throw new PromptBuilder.RowException("column '" + options.idColumn() + "' is null");
         }
+        if (options.errorColumn() != null && row.getAs(options.errorColumn()) != null) {
+            throw new PromptBuilder.RowException(row.getAs(options.errorColumn()));
+        }
         Function<String, String> column = name -> {
             Object value = row.getAs(name);
             return value == null ? null : value.toString();
@@ -90,8 +93,7 @@ final class RowRequests {
         }
         PromptBuilder.Prompt prompt = prompts.build(column, maxTokens - longest);
         RequestHandle<ScoringResult> handle = engine.score(new ScoringRequest(id(row), prompt.tokens(), tokens));
-        return new Submitted(
-                handle, handle.result().thenApply(result -> scored(result, texts, prompt.truncated())));
+        return new Submitted(handle, handle.result().thenApply(result -> scored(result, texts, prompt.truncated())));
     }
 
     private List<String> continuations(Row row) throws PromptBuilder.RowException {

@@ -37,12 +37,10 @@ final class RowTransformer implements MapPartitionsFunction<Row, Row> {
         InferenceEngine engine = ExecutorEngine.get(config);
         int longest = engine.model().maxPositions();
         int maxTokens = config.maxContext() > 0 ? Math.min(longest, config.maxContext()) : longest;
-        PromptBuilder prompts =
-                new PromptBuilder(options, engine.tokenizer(), ChatTemplate.load(config.model()));
+        PromptBuilder prompts = new PromptBuilder(options, engine.tokenizer(), ChatTemplate.load(config.model()));
         RowRequests requests = new RowRequests(options, prompts, engine.tokenizer(), maxTokens);
         TaskContext task = TaskContext.get();
-        PartitionGenerator generator =
-                new PartitionGenerator(options, rows, engine, requests, progress, task);
+        PartitionGenerator generator = new PartitionGenerator(options, rows, engine, requests, progress, task);
         if (task != null) {
             task.<Object>addTaskCompletionListener(context -> generator.close());
         }
