@@ -32,7 +32,7 @@ record EngineSettings(int maxContext, KvLayout layout) {
                 model.sparse(),
                 slots(config, model, mode),
                 elementBytes,
-                elementBytes);
+                Float.BYTES);
         return new EngineSettings(maxContext, layout);
     }
 

@@ -2,13 +2,19 @@ package dev.nosa.engine;
 
 import dev.nosa.cache.KvCacheManager;
 import dev.nosa.cache.MemoryBudget;
+import dev.nosa.checkpoint.Checkpoint;
+import dev.nosa.checkpoint.Checkpoints;
 import dev.nosa.model.ModelConfig;
+import dev.nosa.model.ModelConfigParser;
 import dev.nosa.runner.ModelRunner;
+import dev.nosa.runner.ModelRunners;
 import dev.nosa.runner.RunnerOptions;
 import dev.nosa.schedule.AdmissionControl;
 import dev.nosa.schedule.MemoryPlanner;
 import dev.nosa.schedule.Scheduler;
+import dev.nosa.tokenizer.HuggingFaceTokenizer;
 import dev.nosa.tokenizer.Tokenizer;
+import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -59,6 +65,22 @@ public final class NosaEngine implements InferenceEngine {
     }
 
     /**
+     * Opens the checkpoint, loads the model and starts the engine's thread.
+     *
+     * @throws dev.nosa.checkpoint.CheckpointException if the checkpoint cannot be used
+     * @throws IllegalArgumentException if the configuration does not go with it, or with the memory
+     */
+    public static InferenceEngine start(EngineConfig config) {
+        Deque<Runnable> closers = new ArrayDeque<>();
+        try (Checkpoint checkpoint = Checkpoints.open(config.model())) {
+            ModelConfig model = ModelConfigParser.parse(config.model(), checkpoint);
+            RunnerFactory runners =
+                    (layout, options) -> ModelRunners.create(model, layout.mode(), checkpoint, layout, options);
+            return start(config, model, HuggingFaceTokenizer.load(config.model()), runners, closers);
+        }
+    }
+
+    /**
      * Loads the model and starts the thread. The engine owns {@code tokenizer} and closes it, also if this fails.
      *
      * @param closers what else to close after the runner and the tokenizer
@@ -95,6 +117,11 @@ public final class NosaEngine implements InferenceEngine {
     public RequestHandle<ScoringResult> score(ScoringRequest request) throws InterruptedException {
         Scoring scoring = Scoring.of(request, admission.layout());
         return submit(scoring, scoring.future());
+    }
+
+    @Override
+    public void checkAlive() {
+        inbox.checkOpen();
     }
 
     @Override

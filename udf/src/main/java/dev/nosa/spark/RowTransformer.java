@@ -10,6 +10,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.TaskCompletionListener;
 
 /** What runs in each task: the partition's rows through this executor's engine. */
 final class RowTransformer implements MapPartitionsFunction<Row, Row> {
@@ -42,7 +43,8 @@ final class RowTransformer implements MapPartitionsFunction<Row, Row> {
         TaskContext task = TaskContext.get();
         PartitionGenerator generator = new PartitionGenerator(options, rows, engine, requests, progress, task);
         if (task != null) {
-            task.<Object>addTaskCompletionListener(context -> generator.close());
+            TaskCompletionListener close = context -> generator.close();
+            task.addTaskCompletionListener(close);
         }
         return generator;
     }
