@@ -5,6 +5,7 @@ import dev.nosa.cache.SequenceCache;
 import dev.nosa.schedule.StepPlan.Share;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
@@ -63,6 +64,7 @@ public final class Scheduler<R extends Schedulable> {
                 promptTokens -= decode ? 0 : count;
             }
         }
+        shares.sort(Comparator.comparing(Share::decode)); // prefill first, as a runner wants it
         return new StepPlan<>(admitted, shares);
     }
 
