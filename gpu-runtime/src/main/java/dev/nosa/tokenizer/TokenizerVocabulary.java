@@ -43,7 +43,10 @@ record TokenizerVocabulary(int size, Set<Integer> specialIds) {
     }
 
     private static int id(Path file, JsonNode id) {
-        if (!id.isIntegralNumber() || !id.canConvertToInt() || id.intValue() < 0 || id.intValue() == Integer.MAX_VALUE) {
+        if (!id.isIntegralNumber()
+                || !id.canConvertToInt()
+                || id.intValue() < 0
+                || id.intValue() == Integer.MAX_VALUE) {
             throw new CheckpointException(file + ": not a tokenizer: " + id + " is no token id");
         }
         return id.intValue();
