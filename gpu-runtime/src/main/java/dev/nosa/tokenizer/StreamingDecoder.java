@@ -26,6 +26,7 @@ final class StreamingDecoder implements TokenDecoder {
 
     /** A full window waits for the rest of a character before it is cut. */
     private final int[] window = new int[MAX_WINDOW + LONGEST_HALF_CHARACTER + 1];
+
     private int length;
 
     /** Characters of the window's text that are out. */
