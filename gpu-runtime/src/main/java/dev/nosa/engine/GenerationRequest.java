@@ -2,6 +2,7 @@ package dev.nosa.engine;
 
 import dev.nosa.sample.SamplingParams;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -21,6 +22,8 @@ public record GenerationRequest(
         List<String> stopStrings,
         Set<Integer> stopTokens) {
     public GenerationRequest {
+        Objects.requireNonNull(prompt, "prompt");
+        Objects.requireNonNull(sampling, "sampling");
         stopStrings = List.copyOf(stopStrings);
         stopTokens = Set.copyOf(stopTokens);
         if (maxNewTokens < 1) {

@@ -20,6 +20,9 @@ public interface InferenceEngine extends AutoCloseable {
     /** Like {@link #generate}, for log-probabilities. */
     RequestHandle<ScoringResult> score(ScoringRequest request) throws InterruptedException;
 
+    /** Throws {@link IllegalStateException} with the first cause if the engine has failed or is closed. */
+    void checkAlive();
+
     ModelConfig model();
 
     Tokenizer tokenizer();

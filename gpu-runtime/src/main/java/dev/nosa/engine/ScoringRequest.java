@@ -1,6 +1,7 @@
 package dev.nosa.engine;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Continuations to score after one prompt, which is prefilled once for all of them.
@@ -11,6 +12,7 @@ import java.util.List;
  */
 public record ScoringRequest(String id, int[] prompt, List<int[]> continuations) {
     public ScoringRequest {
+        Objects.requireNonNull(prompt, "prompt");
         continuations = List.copyOf(continuations);
     }
 }

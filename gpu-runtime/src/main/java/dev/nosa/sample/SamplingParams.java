@@ -1,5 +1,7 @@
 package dev.nosa.sample;
 
+import java.io.Serializable;
+
 /**
  * How the next token is picked from the logits.
  *
@@ -9,7 +11,8 @@ package dev.nosa.sample;
  * @param repetitionPenalty divides positive and multiplies negative logits of tokens already in the sequence; 1 is off
  * @param seed with the position alone decides the random number, so a result depends on no batch mate
  */
-public record SamplingParams(float temperature, int topK, float topP, float repetitionPenalty, long seed) {
+public record SamplingParams(float temperature, int topK, float topP, float repetitionPenalty, long seed)
+        implements Serializable {
     public static final SamplingParams GREEDY = new SamplingParams(0f, 0, 1f, 1f, 0L);
 
     public SamplingParams {

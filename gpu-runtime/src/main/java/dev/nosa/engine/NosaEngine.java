@@ -1,0 +1,209 @@
+package dev.nosa.engine;
+
+import dev.nosa.cache.KvCacheManager;
+import dev.nosa.cache.MemoryBudget;
+import dev.nosa.checkpoint.Checkpoint;
+import dev.nosa.checkpoint.Checkpoints;
+import dev.nosa.model.ModelConfig;
+import dev.nosa.model.ModelConfigParser;
+import dev.nosa.runner.ModelRunner;
+import dev.nosa.runner.ModelRunners;
+import dev.nosa.runner.RunnerOptions;
+import dev.nosa.schedule.AdmissionControl;
+import dev.nosa.schedule.MemoryPlanner;
+import dev.nosa.schedule.Scheduler;
+import dev.nosa.tokenizer.HuggingFaceTokenizer;
+import dev.nosa.tokenizer.Tokenizer;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+
+/** The engine: a checkpoint, its tokenizer and runner, and one daemon thread that steps them. Safe from any thread. */
+public final class NosaEngine implements InferenceEngine {
+    private final ModelConfig model;
+    private final Tokenizer tokenizer;
+    private final AdmissionControl admission;
+    private final Inbox inbox;
+    private final EngineLoop loop;
+    private final Thread thread;
+    /** What the engine owns, the last opened first. */
+    private final Deque<Runnable> closers;
+
+    private NosaEngine(
+            EngineConfig config,
+            ModelConfig model,
+            Tokenizer tokenizer,
+            RunnerFactory runners,
+            Deque<Runnable> closers) {
+        this.model = model;
+        this.tokenizer = tokenizer;
+        this.closers = closers;
+        EngineSettings settings = EngineSettings.of(config, model);
+        MemoryBudget budget = new MemoryPlanner(settings.layout(), settings.maxContext(), config.maxBatch())
+                .plan(
+                        config.hostKvBytes(),
+                        config.deviceKvBytes(),
+                        Runtime.getRuntime().maxMemory());
+        admission = new AdmissionControl(settings.layout(), budget, settings.maxContext());
+        RunnerOptions options = new RunnerOptions(
+                config.backend(),
+                budget.hostBlocks(),
+                settings.maxContext(),
+                budget.rows(),
+                config.kvDtype(),
+                config.weightDtype(),
+                config.threads());
+        ModelRunner runner = runners.create(settings.layout(), options);
+        closers.push(runner::close);
+        KvCacheManager cache = new KvCacheManager(settings.layout(), budget);
+        inbox = new Inbox(config.queueCapacity());
+        loop = new EngineLoop(
+                inbox, new Scheduler<>(cache, config.maxBatch(), config.maxStepTokens()), cache, runner, model);
+        thread = new Thread(loop, "nosa-engine");
+        thread.setDaemon(true);
+    }
+
+    /**
+     * Opens the checkpoint, loads the model and starts the engine's thread.
+     *
+     * @throws dev.nosa.checkpoint.CheckpointException if the checkpoint cannot be used
+     * @throws IllegalArgumentException if the configuration does not go with it, or with the memory
+     */
+    public static InferenceEngine start(EngineConfig config) {
+        Deque<Runnable> closers = new ArrayDeque<>();
+        try (Checkpoint checkpoint = Checkpoints.open(config.model())) {
+            ModelConfig model = ModelConfigParser.parse(config.model(), checkpoint);
+            RunnerFactory runners =
+                    (layout, options) -> ModelRunners.create(model, layout.mode(), checkpoint, layout, options);
+            return start(config, model, HuggingFaceTokenizer.load(config.model()), runners, closers);
+        }
+    }
+
+    /**
+     * Loads the model and starts the thread. The engine owns {@code tokenizer} and closes it, also if this fails.
+     *
+     * @param closers what else to close after the runner and the tokenizer
+     */
+    static NosaEngine start(
+            EngineConfig config,
+            ModelConfig model,
+            Tokenizer tokenizer,
+            RunnerFactory runners,
+            Deque<Runnable> closers) {
+        closers.push(tokenizer::close);
+        try {
+            if (tokenizer.vocabSize() > model.vocabSize()) {
+                throw new IllegalArgumentException(config.model() + ": tokenizer.json has ids up to "
+                        + (tokenizer.vocabSize() - 1) + ", but config.json's vocab_size is " + model.vocabSize());
+            }
+            NosaEngine engine = new NosaEngine(config, model, tokenizer, runners, closers);
+            engine.thread.start();
+            return engine;
+        } catch (RuntimeException | Error e) {
+            closeAfter(e, closers);
+            throw e;
+        }
+    }
+
+    @Override
+    public RequestHandle<GenerationResult> generate(GenerationRequest request) throws InterruptedException {
+        Generation generation = Generation.of(
+                request, model.eosTokens(), admission.maxContext(), tokenizer.newDecoder(), admission.layout());
+        return submit(generation, generation.future());
+    }
+
+    @Override
+    public RequestHandle<ScoringResult> score(ScoringRequest request) throws InterruptedException {
+        Scoring scoring = Scoring.of(request, admission.layout());
+        return submit(scoring, scoring.future());
+    }
+
+    @Override
+    public void checkAlive() {
+        inbox.checkOpen();
+    }
+
+    @Override
+    public ModelConfig model() {
+        return model;
+    }
+
+    @Override
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    @Override
+    public EngineStats stats() {
+        return loop.stats();
+    }
+
+    @Override
+    public synchronized void close() {
+        checkCaller();
+        inbox.close();
+        joinThread();
+        closeAll(closers);
+    }
+
+    private <R> RequestHandle<R> submit(ActiveRequest request, CompletableFuture<R> result)
+            throws InterruptedException {
+        checkCaller();
+        inbox.checkOpen();
+        Optional<String> refusal = request.refusal(admission, model.vocabSize());
+        if (refusal.isPresent()) {
+            request.complete(Outcome.error(refusal.get()));
+        } else {
+            inbox.submit(request);
+        }
+        return new Handle<>(result, () -> inbox.cancel(request));
+    }
+
+    private void checkCaller() {
+        if (Thread.currentThread() == thread) {
+            throw new IllegalStateException("called on the engine's own thread, which would wait for itself: give the"
+                    + " result's future an Async action");
+        }
+    }
+
+    private void joinThread() {
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Closes the last opened first, and all of them even if one fails. */
+    private static void closeAll(Deque<Runnable> closers) {
+        if (!closers.isEmpty()) {
+            try {
+                closers.pop().run();
+            } finally {
+                closeAll(closers);
+            }
+        }
+    }
+
+    private static void closeAfter(Throwable cause, Deque<Runnable> closers) {
+        try {
+            closeAll(closers);
+        } catch (RuntimeException e) {
+            cause.addSuppressed(e);
+        }
+    }
+
+    private record Handle<R>(CompletableFuture<R> result, Runnable onCancel) implements RequestHandle<R> {
+        @Override
+        public void cancel() {
+            onCancel.run();
+        }
+    }
+}

@@ -1,0 +1,56 @@
+package dev.nosa.engine;
+
+import dev.nosa.backend.KvTraffic;
+import dev.nosa.model.ModelConfig;
+import dev.nosa.runner.SequenceOutput;
+import dev.nosa.schedule.StepPlan;
+import java.util.List;
+
+/** Totals over all steps. Written by the engine thread. */
+final class StepMeter {
+    private static final double NANOS_PER_SECOND = 1e9;
+
+    private final long headsPerToken;
+    private long steps;
+    private long prefillTokens;
+    private long decodeTokens;
+    private long prefillNanos;
+    private long decodeNanos;
+    private long decodeSlots;
+    private KvTraffic traffic = KvTraffic.NONE;
+
+    StepMeter(ModelConfig model) {
+        headsPerToken = (long) model.layers() * model.kvHeads();
+    }
+
+    void count(StepPlan<ActiveRequest> plan, List<SequenceOutput> outputs, long nanos) {
+        steps++;
+        int planPrefill = plan.prefillTokens();
+        prefillTokens += planPrefill;
+        decodeSlots += plan.decodes() * headsPerToken;
+        if (planPrefill > 0) {
+            prefillNanos += nanos;
+        } else {
+            decodeNanos += nanos;
+        }
+        for (SequenceOutput output : outputs) {
+            decodeTokens += output.token() == SequenceOutput.NO_TOKEN ? 0 : 1;
+            traffic = traffic.plus(output.traffic());
+        }
+    }
+
+    EngineStats stats(int running, int hostBlocksFree, int hostBlocksTotal) {
+        return new EngineStats(
+                running,
+                0,
+                steps,
+                prefillTokens,
+                decodeTokens,
+                prefillNanos / NANOS_PER_SECOND,
+                decodeNanos / NANOS_PER_SECOND,
+                decodeSlots,
+                traffic,
+                hostBlocksFree,
+                hostBlocksTotal);
+    }
+}

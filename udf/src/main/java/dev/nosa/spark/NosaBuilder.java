@@ -1,0 +1,176 @@
+package dev.nosa.spark;
+
+import dev.nosa.engine.EngineConfig;
+import dev.nosa.sparse.AttentionMode;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * Options that generation and scoring share. Values are checked by {@code build()}, columns by {@code transform}.
+ *
+ * @param <B> the builder itself
+ */
+public abstract class NosaBuilder<B extends NosaBuilder<B>> {
+    private final EngineConfig.Builder engine;
+    private String prompt;
+    private String system;
+    private String textColumn = "text";
+    private String idColumn = "id";
+    private String errorColumn;
+    private List<String> passThrough = List.of();
+    private boolean useChatTemplate = true;
+    private OnTooLong onTooLong = OnTooLong.ERROR;
+    private RunProgress progress;
+
+    NosaBuilder(String model) {
+        engine = EngineConfig.builder(Path.of(model));
+    }
+
+    abstract B self();
+
+    /** Prompt with {@code {column}} references; default: the text column alone. */
+    public B prompt(String value) {
+        prompt = value;
+        return self();
+    }
+
+    /** System message; default: none. */
+    public B system(String value) {
+        system = value;
+        return self();
+    }
+
+    /** The document's column, which a length policy cuts; default {@code text}. */
+    public B textColumn(String value) {
+        textColumn = value;
+        return self();
+    }
+
+    /** The row's id; default {@code id}. */
+    public B idColumn(String value) {
+        idColumn = value;
+        return self();
+    }
+
+    /** A text column: a row where it is not null gets no prompt, and this as its error; default: none. */
+    public B errorColumn(String value) {
+        errorColumn = value;
+        return self();
+    }
+
+    /** Input columns to copy to the output. */
+    public B passThrough(String... columns) {
+        passThrough = List.of(columns);
+        return self();
+    }
+
+    /** Whether to wrap the prompt if the checkpoint has a chat template; default true. */
+    public B useChatTemplate(boolean value) {
+        useChatTemplate = value;
+        return self();
+    }
+
+    /** What to do with a prompt that is too long; default {@link OnTooLong#ERROR}. */
+    public B onTooLong(OnTooLong value) {
+        onTooLong = value;
+        return self();
+    }
+
+    /** Totals to add to while the transformation runs. */
+    public B progress(RunProgress value) {
+        progress = value;
+        return self();
+    }
+
+    /** {@code auto}, {@code cpu} or {@code cuda}. */
+    public B backend(String value) {
+        engine.backend(value);
+        return self();
+    }
+
+    /** Attention mode; default: the checkpoint's. */
+    public B mode(AttentionMode value) {
+        engine.mode(value);
+        return self();
+    }
+
+    /** Documents that run at once on an executor; default 8. */
+    public B maxBatch(int value) {
+        engine.maxBatch(value);
+        return self();
+    }
+
+    /** Prompt tokens computed in one step; default 256. */
+    public B maxStepTokens(int value) {
+        engine.maxStepTokens(value);
+        return self();
+    }
+
+    /** Longest prompt and output together, in tokens; 0: the model's. */
+    public B maxContext(int value) {
+        engine.maxContext(value);
+        return self();
+    }
+
+    /** Blocks on the device per sequence, layer and KV head; 0: twice the selection. */
+    public B slots(int value) {
+        engine.slots(value);
+        return self();
+    }
+
+    /** Bytes of KV blocks in host memory; 0: automatic. */
+    public B hostKv(long bytes) {
+        engine.hostKvBytes(bytes);
+        return self();
+    }
+
+    /** Bytes of KV state on the device; 0: automatic. */
+    public B deviceKv(long bytes) {
+        engine.deviceKvBytes(bytes);
+        return self();
+    }
+
+    /** {@code f32} or {@code bf16}. */
+    public B kvDtype(String value) {
+        engine.kvDtype(value);
+        return self();
+    }
+
+    /** {@code f32} or {@code bf16}. */
+    public B weightDtype(String value) {
+        engine.weightDtype(value);
+        return self();
+    }
+
+    /** CPU threads of an executor's engine; 0: all processors. */
+    public B threads(int value) {
+        engine.threads(value);
+        return self();
+    }
+
+    /** Requests that may wait in an executor's engine; default 64. */
+    public B queueCapacity(int value) {
+        engine.queueCapacity(value);
+        return self();
+    }
+
+    RunProgress progress() {
+        return progress;
+    }
+
+    TransformOptions options(TransformOptions.Generation generation, TransformOptions.Scoring scoring) {
+        String template = prompt == null ? "{" + textColumn + "}" : prompt;
+        return new TransformOptions(
+                EngineOptions.of(engine.build()),
+                PromptTemplate.parse(template),
+                system,
+                textColumn,
+                idColumn,
+                errorColumn,
+                passThrough,
+                useChatTemplate,
+                onTooLong,
+                generation,
+                scoring);
+    }
+}

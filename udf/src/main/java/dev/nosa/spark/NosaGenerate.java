@@ -1,0 +1,126 @@
+package dev.nosa.spark;
+
+import dev.nosa.sample.SamplingParams;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * Generates text for every row of a dataset: one engine on each executor, one output row an input row.
+ *
+ * <pre>{@code
+ * Dataset<Row> answers = NosaGenerate.builder("/models/NOSA-8B")
+ *         .prompt("{text}\n\nSummarize the document above in one sentence.")
+ *         .maxNewTokens(128)
+ *         .build()
+ *         .transform(documents);
+ * }</pre>
+ */
+public final class NosaGenerate {
+    private final TransformOptions options;
+    private final RunProgress progress;
+
+    private NosaGenerate(TransformOptions options, RunProgress progress) {
+        this.options = options;
+        this.progress = progress;
+    }
+
+    /** A builder over a checkpoint folder, which every executor must be able to read under this path. */
+    public static Builder builder(String model) {
+        return new Builder(model);
+    }
+
+    /** The output's columns, or an {@link IllegalArgumentException} that names the option and the column. */
+    public StructType schema(StructType input) {
+        return Columns.output(options, input);
+    }
+
+    /** One output row for every row of {@code input}, lazily; a row that fails has status {@code error}. */
+    public Dataset<Row> transform(Dataset<Row> input) {
+        return RowTransformer.transform(input, options, progress);
+    }
+
+    /** Options, to be changed one by one. */
+    public static final class Builder extends NosaBuilder<Builder> {
+        private int maxNewTokens = 256;
+        private float temperature;
+        private int topK;
+        private float topP = 1f;
+        private float repetitionPenalty = 1f;
+        private long seed;
+        private List<String> stop = List.of();
+        private List<Integer> stopTokens = List.of();
+
+        private Builder(String model) {
+            super(model);
+        }
+
+        @Override
+        Builder self() {
+            return this;
+        }
+
+        /** Tokens generated at most; default 256. */
+        public Builder maxNewTokens(int value) {
+            maxNewTokens = value;
+            return this;
+        }
+
+        /** 0, the default, is greedy. */
+        public Builder temperature(float value) {
+            temperature = value;
+            return this;
+        }
+
+        /** Likeliest tokens to sample from; 0: all. */
+        public Builder topK(int value) {
+            topK = value;
+            return this;
+        }
+
+        /** Probability mass to sample from; 1: all. */
+        public Builder topP(float value) {
+            topP = value;
+            return this;
+        }
+
+        /** Above 1 makes tokens less likely that occurred already. */
+        public Builder repetitionPenalty(float value) {
+            repetitionPenalty = value;
+            return this;
+        }
+
+        /** With the row's id it decides all random numbers of the row. */
+        public Builder seed(long value) {
+            seed = value;
+            return this;
+        }
+
+        /** Texts that end a generation. */
+        public Builder stop(String... values) {
+            stop = List.of(values);
+            return this;
+        }
+
+        /** Tokens that end a generation, beside the model's own. */
+        public Builder stopTokens(int... ids) {
+            stopTokens = IntStream.of(ids).boxed().toList();
+            return this;
+        }
+
+        public NosaGenerate build() {
+            if (maxNewTokens < 1) {
+                throw new IllegalArgumentException("max-new-tokens = " + maxNewTokens + ": must be 1 or more");
+            }
+            if (stop.contains("")) {
+                throw new IllegalArgumentException("stop: an empty stop string would end every generation");
+            }
+            SamplingParams sampling = new SamplingParams(temperature, topK, topP, repetitionPenalty, seed);
+            return new NosaGenerate(
+                    options(new TransformOptions.Generation(maxNewTokens, sampling, stop, stopTokens), null),
+                    progress());
+        }
+    }
+}

@@ -1,0 +1,73 @@
+package dev.nosa.spark;
+
+import java.util.List;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * Log-probabilities of given continuations for every row of a dataset; a row's prompt is prefilled once for all of its
+ * continuations.
+ */
+public final class NosaScore {
+    private final TransformOptions options;
+    private final RunProgress progress;
+
+    private NosaScore(TransformOptions options, RunProgress progress) {
+        this.options = options;
+        this.progress = progress;
+    }
+
+    /** A builder over a checkpoint folder, which every executor must be able to read under this path. */
+    public static Builder builder(String model) {
+        return new Builder(model);
+    }
+
+    /** The output's columns, or an {@link IllegalArgumentException} that names the option and the column. */
+    public StructType schema(StructType input) {
+        return Columns.output(options, input);
+    }
+
+    /** One output row for every row of {@code input}, lazily; a row that fails has status {@code error}. */
+    public Dataset<Row> transform(Dataset<Row> input) {
+        return RowTransformer.transform(input, options, progress);
+    }
+
+    /** Options, to be changed one by one. */
+    public static final class Builder extends NosaBuilder<Builder> {
+        private List<String> continuations = List.of();
+        private String column;
+
+        private Builder(String model) {
+            super(model);
+        }
+
+        @Override
+        Builder self() {
+            return this;
+        }
+
+        /** The same continuations for every row. */
+        public Builder continuations(String... texts) {
+            continuations = List.of(texts);
+            return this;
+        }
+
+        /** A column of type {@code array<string>} with each row's own. */
+        public Builder continuationsColumn(String name) {
+            column = name;
+            return this;
+        }
+
+        public NosaScore build() {
+            if (continuations.isEmpty() == (column == null)) {
+                throw new IllegalArgumentException(
+                        "continuations: give either the texts or the column that holds them, not both or neither");
+            }
+            if (continuations.contains("")) {
+                throw new IllegalArgumentException("continuations: one is empty");
+            }
+            return new NosaScore(options(null, new TransformOptions.Scoring(continuations, column)), progress());
+        }
+    }
+}

@@ -1,0 +1,33 @@
+package dev.nosa.spark;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** What to do with a document whose prompt is longer than the model takes. */
+public enum OnTooLong {
+    /** A row with status {@code error}. */
+    ERROR,
+    /** Drop the document's beginning. */
+    TRUNCATE_HEAD,
+    /** Drop the document's end. */
+    TRUNCATE_TAIL,
+    /** Drop from the document's middle. */
+    TRUNCATE_MIDDLE;
+
+    /** The value of {@code --on-too-long}. */
+    public String optionName() {
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    /** Parses {@link #optionName}. */
+    public static OnTooLong parse(String name) {
+        for (OnTooLong value : values()) {
+            if (value.optionName().equals(name)) {
+                return value;
+            }
+        }
+        throw new IllegalArgumentException("on-too-long = " + name + ": must be one of "
+                + Arrays.stream(values()).map(OnTooLong::optionName).collect(Collectors.joining(", ")));
+    }
+}
