@@ -36,6 +36,9 @@ final class Columns {
     private static void check(TransformOptions options, StructType input) {
         requireText("id-column", options.idColumn(), input);
         requireText("text-column", options.textColumn(), input);
+        if (options.errorColumn() != null) {
+            requireText("error-column", options.errorColumn(), input);
+        }
         options.template().columns().forEach(column -> requireText("prompt", column, input));
         options.passThrough().forEach(column -> require("pass-through", column, input));
         if (!options.generates() && options.scoring().column() != null) {

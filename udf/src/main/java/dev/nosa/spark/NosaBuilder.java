@@ -16,6 +16,7 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     private String system;
     private String textColumn = "text";
     private String idColumn = "id";
+    private String errorColumn;
     private List<String> passThrough = List.of();
     private boolean useChatTemplate = true;
     private OnTooLong onTooLong = OnTooLong.ERROR;
@@ -48,6 +49,12 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     /** The row's id; default {@code id}. */
     public B idColumn(String value) {
         idColumn = value;
+        return self();
+    }
+
+    /** A text column: a row where it is not null gets no prompt, and this as its error; default: none. */
+    public B errorColumn(String value) {
+        errorColumn = value;
         return self();
     }
 
@@ -159,6 +166,7 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
                 system,
                 textColumn,
                 idColumn,
+                errorColumn,
                 passThrough,
                 useChatTemplate,
                 onTooLong,

@@ -46,6 +46,9 @@ final class RowRequests {
         if (id(row) == null) {
             throw new PromptBuilder.RowException("column '" + options.idColumn() + "' is null");
         }
+        if (options.errorColumn() != null && row.getAs(options.errorColumn()) != null) {
+            throw new PromptBuilder.RowException(row.getAs(options.errorColumn()));
+        }
         Function<String, String> column = name -> {
             Object value = row.getAs(name);
             return value == null ? null : value.toString();

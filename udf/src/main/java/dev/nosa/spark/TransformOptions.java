@@ -14,6 +14,7 @@ import org.apache.arrow.vector.types.pojo.Schema;
  * @param system system message, or null; needs a chat template
  * @param textColumn the document's column: what a length policy cuts
  * @param idColumn the row's id
+ * @param errorColumn where not null, why the row could not be read; null: there is no such column
  * @param passThrough input columns that are copied to the output
  * @param useChatTemplate whether to wrap the prompt if the checkpoint has a chat template
  */
@@ -23,6 +24,7 @@ record TransformOptions(
         String system,
         String textColumn,
         String idColumn,
+        String errorColumn,
         List<String> passThrough,
         boolean useChatTemplate,
         OnTooLong onTooLong,
