@@ -123,13 +123,14 @@ abstract class DocumentJob implements Callable<Integer> {
 
         RunProgress progress = new RunProgress(spark.sparkContext());
         Dataset<Row> results = transform(spread(rows, total), setup, progress);
+        TaskProgress tasks = new TaskProgress();
+        spark.sparkContext().addSparkListener(tasks);
         long start = System.nanoTime();
-        try (ProgressLine line = ProgressLine.start(
-                () -> new ProgressLine.Snapshot(
-                        progress.documents(), progress.promptTokens() + progress.outputTokens()),
-                total,
-                spec.commandLine().getErr())) {
+        try (ProgressLine line =
+                ProgressLine.start(tasks::snapshot, total, spec.commandLine().getErr())) {
             writer.write(results);
+        } finally {
+            spark.sparkContext().removeSparkListener(tasks);
         }
         double seconds = (System.nanoTime() - start) / 1e9;
         Dataset<Row> written = spark.read().parquet(writer.target().toString());

@@ -21,7 +21,11 @@ final class ProgressLine implements AutoCloseable {
      * @param documents rows written
      * @param tokens prompt and output tokens of these
      */
-    record Snapshot(long documents, long tokens) {}
+    record Snapshot(long documents, long tokens) {
+        Snapshot plus(Snapshot other) {
+            return new Snapshot(documents + other.documents, tokens + other.tokens);
+        }
+    }
 
     private final Supplier<Snapshot> progress;
     private final long total;
