@@ -1,13 +1,184 @@
 package dev.nosa.job;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.nosa.backend.cpu.SgemmPeak;
+import dev.nosa.checkpoint.Checkpoint;
+import dev.nosa.checkpoint.Checkpoints;
+import dev.nosa.model.ModelConfig;
+import dev.nosa.model.ModelConfigParser;
+import dev.nosa.runner.RunnerBench;
+import dev.nosa.sparse.AttentionMode;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.LocalDate;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
-/** {@code nosa bench}: speeds of this machine. */
-@Command(name = "bench", description = "Measures.", mixinStandardHelpOptions = true, versionProvider = Version.class)
+/** {@code nosa bench}: speeds of this machine, as a table and as JSON lines. */
+@Command(
+        name = "bench",
+        description =
+                "Measures prefill and decode of every attention mode on the CPU, or the Spark job against the bare"
+                        + " engine.",
+        mixinStandardHelpOptions = true,
+        versionProvider = Version.class,
+        sortOptions = false)
 final class BenchCommand implements Callable<Integer> {
+    private static final int LARGE_BATCH = 8;
+
+    @Spec
+    CommandSpec spec;
+
+    @Mixin
+    final CommonOptions common = new CommonOptions();
+
+    @Option(
+            names = "--model",
+            paramLabel = "DIR",
+            defaultValue = "sample-data/model",
+            description = "Folder of the checkpoint (default: sample-data/model)")
+    Path model;
+
+    @Option(
+            names = "--context",
+            paramLabel = "TOKENS",
+            defaultValue = "4096",
+            description = "Tokens of each prompt (default: 4096)")
+    int context;
+
+    @Option(
+            names = "--new-tokens",
+            paramLabel = "N",
+            defaultValue = "64",
+            description = "Decode steps of one measurement, and tokens a document with --spark (default: 64)")
+    int newTokens;
+
+    @Option(
+            names = "--repeats",
+            paramLabel = "N",
+            defaultValue = "3",
+            description = "Measurements, of which the median counts (default: 3)")
+    int repeats;
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "CPU threads (default: 0, all processors)")
+    int threads;
+
+    @Option(
+            names = "--json",
+            paramLabel = "FILE",
+            description = "Write the measurements there too, one JSON object a line")
+    Path json;
+
+    @Option(names = "--spark", description = "Compare the Spark job with the bare engine over the documents of --input")
+    boolean spark;
+
+    @Option(
+            names = "--input",
+            paramLabel = "FILE",
+            defaultValue = "sample-data/documents.parquet",
+            description = "Parquet file of documents for --spark (default: sample-data/documents.parquet)")
+    String input;
+
+    private final List<Map<String, Object>> measured = new ArrayList<>();
+
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
+        if (repeats < 1 || newTokens < 1 || context < 1) {
+            throw new UsageException("--repeats, --new-tokens and --context must be 1 or more", "nosa bench");
+        }
+        if (spark) {
+            new SparkBench(model, input, newTokens, repeats, threads).run(this::report);
+        } else {
+            modes();
+        }
+        if (json != null) {
+            ObjectMapper mapper = new ObjectMapper();
+            List<String> lines = new ArrayList<>();
+            for (Map<String, Object> line : measured) {
+                lines.add(mapper.writeValueAsString(line));
+            }
+            Files.write(json, lines);
+        }
         return 0;
+    }
+
+    private void modes() {
+        try (Checkpoint checkpoint = Checkpoints.open(model)) {
+            ModelConfig config = ModelConfigParser.parse(model, checkpoint);
+            int workers = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
+            double peak = SgemmPeak.measure(workers).gigaflops();
+            report("sgemm_peak", "gflops", peak, Map.of("threads", workers));
+            RunnerBench.Plan plan = new RunnerBench.Plan(context, newTokens, repeats, LARGE_BATCH, workers);
+            for (AttentionMode mode : AttentionMode.values()) {
+                if (config.importance() || !mode.usesImportance()) {
+                    mode(config, checkpoint, mode, plan, peak);
+                }
+            }
+        }
+    }
+
+    private void mode(
+            ModelConfig config, Checkpoint checkpoint, AttentionMode mode, RunnerBench.Plan plan, double peak) {
+        try (RunnerBench bench = new RunnerBench(config, mode, checkpoint, plan)) {
+            Map<String, Object> labels = Map.of("mode", mode.configName(), "context", context);
+            RunnerBench.Prefill prefill = bench.prefill();
+            report("prefill", "tokens_per_s", prefill.tokensPerSecond(), labels);
+            double products = prefill.products().gigaflops();
+            report("prefill_products", "gflops", products, with(labels, "share_of_peak", products / peak));
+            RunnerBench.Decode one = bench.decode(1);
+            RunnerBench.Decode many = bench.decode(LARGE_BATCH);
+            for (RunnerBench.Decode decode : List.of(one, many)) {
+                Map<String, Object> all = with(with(labels, "batch", decode.batch()), "turnover", decode.turnover());
+                report("decode", "tokens_per_s", decode.tokensPerSecond(), all);
+            }
+            report("decode_batch_gain", "ratio", many.tokensPerSecond() / one.tokensPerSecond(), labels);
+        }
+    }
+
+    private static Map<String, Object> with(Map<String, Object> labels, String key, Object value) {
+        Map<String, Object> more = new LinkedHashMap<>(labels);
+        more.put(key, value);
+        return more;
+    }
+
+    /** Prints one measurement and keeps it for the file. */
+    void report(String what, String unit, double value, Map<String, Object> labels) {
+        PrintWriter out = spec.commandLine().getOut();
+        StringBuilder text = new StringBuilder();
+        labels.forEach((key, label) -> text.append("  ").append(key).append(' ').append(number(label)));
+        out.printf(Locale.ROOT, "%-20s %10.2f %-13s%s%n", what, value, unit, text);
+        out.flush();
+        Map<String, Object> line = new LinkedHashMap<>();
+        line.put("what", what);
+        line.put(unit, value);
+        line.putAll(labels);
+        line.put("model", model.toString());
+        line.put("processors", Runtime.getRuntime().availableProcessors());
+        line.put("java", System.getProperty("java.version"));
+        line.put("date", LocalDate.now().toString());
+        line.put(
+                "command",
+                "nosa bench" + (spark ? " --spark" : "") + " --context " + context + " --new-tokens " + newTokens
+                        + " --repeats " + repeats);
+        measured.add(line);
+    }
+
+    private static String number(Object value) {
+        return value instanceof Double real ? String.format(Locale.ROOT, "%.2f", real) : String.valueOf(value);
     }
 }
