@@ -30,7 +30,6 @@ public final class HuggingFaceTokenizer implements Tokenizer {
 
     private final TokenizersLibrary library = TokenizersLibrary.LIB;
     private final TokenizerVocabulary vocabulary;
-    private final Path file;
 
     /** Readers use the native tokenizer; the writer frees it. */
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
@@ -38,8 +37,7 @@ public final class HuggingFaceTokenizer implements Tokenizer {
     private final long handle;
     private boolean closed;
 
-    private HuggingFaceTokenizer(Path file, TokenizerVocabulary vocabulary, long handle) {
-        this.file = file;
+    private HuggingFaceTokenizer(TokenizerVocabulary vocabulary, long handle) {
         this.vocabulary = vocabulary;
         this.handle = handle;
     }
@@ -52,7 +50,7 @@ public final class HuggingFaceTokenizer implements Tokenizer {
         long handle = create(file);
         TokenizersLibrary.LIB.disableTruncation(handle);
         TokenizersLibrary.LIB.disablePadding(handle);
-        return new HuggingFaceTokenizer(file, vocabulary, handle);
+        return new HuggingFaceTokenizer(vocabulary, handle);
     }
 
     private static void loadLibrary() {
@@ -107,18 +105,6 @@ public final class HuggingFaceTokenizer implements Tokenizer {
     @Override
     public TokenDecoder newDecoder() {
         return new StreamingDecoder(this::decode, vocabulary.specialIds());
-    }
-
-    /**
-     * Refuses a tokenizer that makes ids the model has no embedding for.
-     *
-     * @param modelVocabSize {@code vocab_size} of config.json
-     */
-    public void checkFits(int modelVocabSize) {
-        if (vocabSize() > modelVocabSize) {
-            throw new CheckpointException(file + ": has ids up to " + (vocabSize() - 1) + ", but config.json says"
-                    + " vocab_size = " + modelVocabSize + ": the tokenizer belongs to another model");
-        }
     }
 
     @Override
