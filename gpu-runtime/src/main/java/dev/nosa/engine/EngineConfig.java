@@ -15,7 +15,7 @@ import java.nio.file.Path;
  * @param slots blocks that the device holds per sequence, layer and KV head; 0: twice the selection
  * @param hostKvBytes size of the host block pool; 0: 40 % of the heap on CPU
  * @param deviceKvBytes bytes for slots and compressed keys of all running sequences; 0: 20 % of the heap on CPU
- * @param kvDtype {@code f32} or {@code bf16}: K and V in both tiers (arithmetic stays F32 on CPU)
+ * @param kvDtype {@code f32} or {@code bf16}: K and V in the host tier (slots and arithmetic stay F32 on CPU)
  * @param weightDtype {@code f32} or {@code bf16}: how weights are kept in memory on CPU
  * @param threads CPU threads, the engine's own included; 0: all processors
  * @param queueCapacity requests that may wait; more block their submitter

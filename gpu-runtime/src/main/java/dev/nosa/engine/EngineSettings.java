@@ -23,7 +23,7 @@ record EngineSettings(int maxContext, KvLayout layout) {
                             + "; lower --max-context or leave it out");
         }
         int maxContext = config.maxContext() == 0 ? model.maxPositions() : config.maxContext();
-        int elementBytes = config.kvDtype().equals("bf16") ? 2 : 4;
+        int hostElementBytes = config.kvDtype().equals("bf16") ? 2 : 4;
         KvLayout layout = new KvLayout(
                 model.layers(),
                 model.kvHeads(),
@@ -31,7 +31,7 @@ record EngineSettings(int maxContext, KvLayout layout) {
                 mode,
                 model.sparse(),
                 slots(config, model, mode),
-                elementBytes,
+                hostElementBytes,
                 Float.BYTES);
         return new EngineSettings(maxContext, layout);
     }

@@ -7,7 +7,7 @@ package dev.nosa.runner;
  * @param hostBlocks blocks of the host tier
  * @param maxContext longest sequence, in tokens
  * @param maxBatch rows: sequences that are open at once
- * @param kvDtype {@code f32} or {@code bf16}: K and V in both tiers
+ * @param kvDtype {@code f32} or {@code bf16}: K and V in the host tier
  * @param weightDtype {@code f32} or {@code bf16}
  * @param threads CPU threads, the engine's own included; 0: all processors
  */

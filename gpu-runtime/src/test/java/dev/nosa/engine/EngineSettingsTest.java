@@ -32,7 +32,8 @@ class EngineSettingsTest {
         assertThat(settings.maxContext()).isEqualTo(100);
         assertThat(settings.layout().mode()).isEqualTo(AttentionMode.INFLLM_V2);
         assertThat(settings.layout().slots()).isEqualTo(7);
-        assertThat(settings.layout().deviceElementBytes()).isEqualTo(2);
+        assertThat(settings.layout().hostElementBytes()).isEqualTo(2);
+        assertThat(settings.layout().deviceElementBytes()).isEqualTo(4);
     }
 
     @Test
