@@ -51,6 +51,7 @@ final class TaskProgress extends SparkListener {
     }
 
     private static long value(AccumulableInfo accumulator) {
-        return accumulator.update().getOrElse(() -> 0L) instanceof Number number ? number.longValue() : 0;
+        Object update = accumulator.update().getOrElse(() -> null);
+        return update instanceof Number number ? number.longValue() : 0;
     }
 }
