@@ -5,7 +5,6 @@ import dev.nosa.cache.SequenceCache;
 import dev.nosa.schedule.StepPlan.Share;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
@@ -53,18 +52,21 @@ public final class Scheduler<R extends Schedulable> {
     public StepPlan<R> plan() {
         List<R> admitted = admit();
         List<Share<R>> shares = new ArrayList<>(running.size());
+        List<Share<R>> decodes = new ArrayList<>(running.size());
         int promptTokens = maxStepTokens;
         for (R request : running) {
             Sequence sequence = request.sequence();
-            boolean decode = sequence.isDecoding();
-            int count = decode ? 1 : chunk(sequence.remaining(), promptTokens);
+            if (sequence.isDecoding()) {
+                decodes.add(share(request, sequence, 1, true));
+                continue;
+            }
+            int count = chunk(sequence.remaining(), promptTokens);
             if (count > 0) {
-                sequence.cache().grow(sequence.computed() + count);
-                shares.add(new Share<>(request, sequence, count, decode));
-                promptTokens -= decode ? 0 : count;
+                shares.add(share(request, sequence, count, false));
+                promptTokens -= count;
             }
         }
-        shares.sort(Comparator.comparing(Share::decode)); // prefill first, as a runner wants it
+        shares.addAll(decodes);
         return new StepPlan<>(admitted, shares);
     }
 
@@ -98,6 +100,11 @@ public final class Scheduler<R extends Schedulable> {
                     "an idle engine cannot admit " + waiting.element().demand());
         }
         return admitted;
+    }
+
+    private static <R extends Schedulable> Share<R> share(R request, Sequence sequence, int count, boolean decode) {
+        sequence.cache().grow(sequence.computed() + count);
+        return new Share<>(request, sequence, count, decode);
     }
 
     private static int chunk(int remaining, int promptTokens) {

@@ -21,6 +21,7 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     private boolean useChatTemplate = true;
     private OnTooLong onTooLong = OnTooLong.ERROR;
     private RunProgress progress;
+    private ModelStarter starter = ModelStarter.NOSA;
 
     NosaBuilder(String model) {
         engine = EngineConfig.builder(Path.of(model));
@@ -154,8 +155,15 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
         return self();
     }
 
-    RunProgress progress() {
-        return progress;
+    /** What starts the engine, where it is not the real one. */
+    B starter(ModelStarter value) {
+        starter = value;
+        return self();
+    }
+
+    /** {@code options} as a transformation. */
+    RowTransformer transformer(TransformOptions options) {
+        return new RowTransformer(options, starter, progress);
     }
 
     TransformOptions options(TransformOptions.Generation generation, TransformOptions.Scoring scoring) {
