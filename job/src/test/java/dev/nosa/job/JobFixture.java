@@ -51,18 +51,15 @@ abstract class JobFixture {
         return Files.writeString(file, content);
     }
 
-    /** {@code nosa generate} over the tiny model with 4 new tokens; later options win. */
+    /** {@code nosa generate} over the tiny model with 4 new tokens, unless {@code more} says otherwise. */
     static CommandRun generate(Path input, Path output, String... more) {
-        List<String> args = new ArrayList<>(List.of(
-                "generate",
-                "--model=" + model,
-                "--input=" + input,
-                "--output=" + output,
-                "--max-new-tokens=4",
-                "--threads=2"));
+        List<String> args = new ArrayList<>(List.of("generate", "--input=" + input, "--output=" + output));
         args.addAll(Arrays.asList(more));
-        if (Arrays.stream(more).noneMatch(option -> option.startsWith("--prompt"))) {
-            args.add("--prompt={text}");
+        for (String option : List.of("--model=" + model, "--max-new-tokens=4", "--threads=2", "--prompt={text}")) {
+            String name = option.substring(0, option.indexOf('=') + 1);
+            if (Arrays.stream(more).noneMatch(given -> given.startsWith(name))) {
+                args.add(option);
+            }
         }
         return CommandRun.of(args.toArray(String[]::new));
     }

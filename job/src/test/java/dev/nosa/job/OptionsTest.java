@@ -59,7 +59,7 @@ class OptionsTest {
     @Test
     void stopStringsKeepTheirCommasAndStopTokensAreSplit() {
         SamplingOptions sampling =
-                parse("--stop", "a,b", "--stop", "--", "--stop-token-ids=1,2", "--stop-token-ids=3").sampling;
+                parse("--stop", "a,b", "--stop=--", "--stop-token-ids=1,2", "--stop-token-ids=3").sampling;
         assertThat(sampling.stop).containsExactly("a,b", "--");
         assertThat(sampling.stopTokenIds).isEqualTo(List.of(1, 2, 3));
     }
