@@ -122,7 +122,7 @@ abstract class DocumentJob implements Callable<Integer> {
         long total = rows.count();
 
         RunProgress progress = new RunProgress(spark.sparkContext());
-        Dataset<Row> results = transform(spread(rows, total), setup, progress);
+        Dataset<Row> results = checked(spread(rows, total), setup, progress);
         TaskProgress tasks = new TaskProgress();
         spark.sparkContext().addSparkListener(tasks);
         long start = System.nanoTime();
@@ -135,6 +135,14 @@ abstract class DocumentJob implements Callable<Integer> {
         double seconds = (System.nanoTime() - start) / 1e9;
         Dataset<Row> written = spark.read().parquet(writer.target().toString());
         return report(written, RunReport.of(written, seconds), config);
+    }
+
+    private Dataset<Row> checked(Dataset<Row> documents, Setup setup, RunProgress progress) {
+        try {
+            return transform(documents, setup, progress);
+        } catch (IllegalArgumentException e) {
+            throw UsageException.of(e);
+        }
     }
 
     /** Checks every column that an option names, and returns the id column, or null where there is none. */

@@ -33,7 +33,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
     @Override
     public int handleExecutionException(Exception e, CommandLine command, ParseResult parsed) {
-        return report(e, parsed.hasMatchedOption("--verbose"));
+        return report(e, command.getParseResult().hasMatchedOption("--verbose"));
     }
 
     /** Prints the error and returns its exit code. */
@@ -82,7 +82,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
     }
 
     /** The innermost message: Spark wraps a task's failure several times. */
-    private static String rootCause(Exception e) {
+    static String rootCause(Exception e) {
         Throwable cause = e;
         while (cause.getCause() != null && cause.getCause() != cause) {
             cause = cause.getCause();

@@ -45,28 +45,28 @@ record InputPaths(String pattern, Path root, List<FileStatus> matches) {
         }
     }
 
-    /** Names of the data files, folders searched through; what starts with a dot or underscore is no data. */
-    List<String> fileNames(Configuration hadoop) {
-        List<String> names = new ArrayList<>();
+    /** The data files, folders searched through; what starts with a dot or underscore is no data. */
+    List<FileStatus> files(Configuration hadoop) {
+        List<FileStatus> files = new ArrayList<>();
         try {
             for (FileStatus match : matches) {
                 FileSystem fs = match.getPath().getFileSystem(hadoop);
-                list(fs, match, names);
+                list(fs, match, files);
             }
         } catch (FileNotFoundException e) {
             throw new UsageException("cannot read " + e.getMessage(), "--input", e);
         } catch (IOException e) {
             throw new UsageException("cannot read " + root + ": " + e.getMessage(), "--input", e);
         }
-        return names;
+        return files;
     }
 
-    private static void list(FileSystem fs, FileStatus entry, List<String> names) throws IOException {
+    private static void list(FileSystem fs, FileStatus entry, List<FileStatus> files) throws IOException {
         if (entry.isFile()) {
-            if (names.size() < PROBED_FILES) {
+            if (files.size() < PROBED_FILES) {
                 fs.open(entry.getPath()).close();
             }
-            names.add(entry.getPath().getName());
+            files.add(entry);
             return;
         }
         FileStatus[] children = fs.listStatus(entry.getPath());
@@ -74,7 +74,7 @@ record InputPaths(String pattern, Path root, List<FileStatus> matches) {
         for (FileStatus child : children) {
             String name = child.getPath().getName();
             if (!name.startsWith("_") && !name.startsWith(".")) {
-                list(fs, child, names);
+                list(fs, child, files);
             }
         }
     }

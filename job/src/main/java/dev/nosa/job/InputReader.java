@@ -2,15 +2,19 @@ package dev.nosa.job;
 
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.not;
 import static org.apache.spark.sql.functions.substring;
 import static org.apache.spark.sql.functions.udf;
+import static org.apache.spark.sql.functions.when;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -40,18 +44,19 @@ final class InputReader {
 
     /** The rows with all their columns and {@link #ERROR_COLUMN}; nothing is read but schemas. */
     Dataset<Row> open() {
-        InputFormat format = format(paths.fileNames(hadoop()));
-        Dataset<Row> rows = switch (format) {
-            case PARQUET -> readable(spark.read().parquet(paths.pattern()));
-            case JSONL -> json(spark.read().json(paths.pattern()));
-            case CSV ->
-                readable(spark.read()
-                        .option("header", true)
-                        .option("multiLine", true)
-                        .option("escape", "\"")
-                        .csv(paths.pattern()));
-            case TEXT -> text();
-        };
+        List<FileStatus> files = paths.files(spark.sparkContext().hadoopConfiguration());
+        InputFormat format = format(files);
+        Dataset<Row> rows;
+        try {
+            rows = switch (format) {
+                case PARQUET -> readable(spark.read().parquet(paths.pattern()));
+                case JSONL -> json(spark.read().json(paths.pattern()));
+                case CSV -> readable(csv());
+                case TEXT -> text(files);
+            };
+        } catch (Exception e) { // Spark's are checked and not declared
+            throw new UsageException("cannot read " + options.input + ": " + Failures.rootCause(e), "--input", e);
+        }
         return options.limit > 0 ? rows.limit(options.limit) : rows;
     }
 
@@ -69,15 +74,16 @@ final class InputReader {
         }
     }
 
-    private InputFormat format(List<String> fileNames) {
-        if (fileNames.isEmpty()) {
+    private InputFormat format(List<FileStatus> files) {
+        if (files.isEmpty()) {
             throw new UsageException("no files in " + options.input, "--input");
         }
         if (options.format != null) {
             return InputFormat.parse(options.format);
         }
         Set<InputFormat> formats = new TreeSet<>();
-        for (String name : fileNames) {
+        for (FileStatus file : files) {
+            String name = file.getPath().getName();
             Optional<InputFormat> format = InputFormat.ofFile(name);
             if (format.isEmpty()) {
                 throw new UsageException(
@@ -99,36 +105,62 @@ final class InputReader {
         return rows.withColumn(ERROR_COLUMN, lit(null).cast("string"));
     }
 
+    /** A malformed line is null but for its error, also where the parser got some of its columns. */
     private static Dataset<Row> json(Dataset<Row> rows) {
         if (!Arrays.asList(rows.columns()).contains(CORRUPT_RECORD)) {
             return readable(rows);
         }
-        return rows.withColumn(
-                ERROR_COLUMN,
-                org.apache.spark.sql.functions.when(col(CORRUPT_RECORD).isNotNull(), lit("malformed JSON line")));
+        Column wellFormed = col(CORRUPT_RECORD).isNull();
+        List<Column> columns = new ArrayList<>();
+        for (String name : rows.columns()) {
+            Column column = col(DocumentIds.quoted(name));
+            columns.add(
+                    name.equals(CORRUPT_RECORD)
+                            ? column
+                            : when(wellFormed, column).as(name));
+        }
+        columns.add(when(not(wellFormed), lit("malformed JSON line")).as(ERROR_COLUMN));
+        return rows.select(columns.toArray(Column[]::new));
     }
 
-    private Dataset<Row> text() {
-        // Resolved like Spark's own listing, so that it is a prefix of every file's path.
-        String root = paths.root().toString();
+    private Dataset<Row> csv() {
+        return spark.read()
+                .option("header", true)
+                .option("multiLine", true)
+                .option("escape", "\"")
+                .csv(paths.pattern());
+    }
+
+    private Dataset<Row> text(List<FileStatus> files) {
         UDF1<byte[], Row> decode = bytes -> {
             Utf8 decoded = Utf8.decode(bytes);
             return RowFactory.create(decoded.text(), decoded.error());
         };
-        return spark.read()
+        Dataset<Row> contents = spark.read()
                 .format("binaryFile")
                 .option("recursiveFileLookup", true)
                 .load(paths.pattern())
-                .withColumn("decoded", udf(decode, DECODED).apply(col("content")))
+                .select(col("path"), udf(decode, DECODED).apply(col("content")).as("decoded"))
+                .select(col("path"), col("decoded.text"), col("decoded.error"));
+        // A prefix of every file's path as Spark lists it.
+        String root = paths.root().toString();
+        return contents.union(emptyFiles(files))
                 .select(
                         substring(col("path"), root.length() + (root.endsWith("/") ? 1 : 2), Integer.MAX_VALUE)
                                 .as(InputOptions.DEFAULT_ID_COLUMN),
                         col("path"),
-                        col("decoded.text").as("text"),
-                        col("decoded.error").as(ERROR_COLUMN));
+                        col("text"),
+                        col("error").as(ERROR_COLUMN));
     }
 
-    private Configuration hadoop() {
-        return spark.sparkContext().hadoopConfiguration();
+    /** Spark's file sources leave files without a byte out. */
+    private Dataset<Row> emptyFiles(List<FileStatus> files) {
+        List<Row> rows = files.stream()
+                .filter(file -> file.getLen() == 0)
+                .map(file -> RowFactory.create(file.getPath().toString(), "", null))
+                .toList();
+        StructType schema = new StructType().add("path", DataTypes.StringType);
+        return spark.createDataFrame(
+                rows, schema.add("text", DataTypes.StringType).add("error", DataTypes.StringType));
     }
 }

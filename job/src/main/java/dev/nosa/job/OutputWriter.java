@@ -52,11 +52,14 @@ final class OutputWriter {
 
     void write(Dataset<Row> results) throws IOException {
         Path written = replace ? sibling("new") : target;
+        boolean complete = false;
         try {
             results.write().mode(SaveMode.ErrorIfExists).parquet(written.toString());
-        } catch (RuntimeException e) {
-            removeLeftovers(written);
-            throw e;
+            complete = true;
+        } finally {
+            if (!complete) {
+                removeLeftovers(written);
+            }
         }
         if (replace) {
             swap(written);
