@@ -3,11 +3,15 @@ package dev.nosa.spark;
 import dev.nosa.arrow.ResultSchema;
 import dev.nosa.checkpoint.SimilarNames;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.MapType;
+import org.apache.spark.sql.types.StringType;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
@@ -20,10 +24,12 @@ final class Columns {
         check(options, input);
         StructType result = ArrowRows.sparkSchema(options.resultSchema());
         StructType output = new StructType().add(result.apply(ResultSchema.ID));
+        Set<String> taken = new TreeSet<>(String.CASE_INSENSITIVE_ORDER); // as Spark compares names
+        taken.addAll(Arrays.asList(result.fieldNames()));
         for (String column : options.passThrough()) {
-            if (Arrays.asList(result.fieldNames()).contains(column)) {
+            if (!taken.add(column)) {
                 throw new IllegalArgumentException("pass-through = " + column
-                        + ": the output has a column of that name; rename the input's first");
+                        + ": the output has a column of that name; rename the input's first, or leave it out");
             }
             output = output.add(input.apply(column));
         }
@@ -33,9 +39,28 @@ final class Columns {
         return output;
     }
 
+    /** The input's columns that are read, each once. */
+    static Set<String> needed(TransformOptions options) {
+        Set<String> names = new LinkedHashSet<>();
+        names.add(options.idColumn());
+        names.add(options.textColumn());
+        names.addAll(options.template().columns());
+        names.addAll(options.passThrough());
+        if (options.errorColumn() != null) {
+            names.add(options.errorColumn());
+        }
+        if (!options.generates() && options.scoring().column() != null) {
+            names.add(options.scoring().column());
+        }
+        return names;
+    }
+
     private static void check(TransformOptions options, StructType input) {
         requireText("id-column", options.idColumn(), input);
-        requireText("text-column", options.textColumn(), input);
+        requireString("text-column", options.textColumn(), input);
+        if (options.errorColumn() != null) {
+            requireString("error-column", options.errorColumn(), input);
+        }
         options.template().columns().forEach(column -> requireText("prompt", column, input));
         options.passThrough().forEach(column -> require("pass-through", column, input));
         if (!options.generates() && options.scoring().column() != null) {
@@ -45,6 +70,14 @@ final class Columns {
                 throw new IllegalArgumentException(
                         "continuations-column = " + column + ": must be array<string>, is " + type.simpleString());
             }
+        }
+    }
+
+    private static void requireString(String option, String column, StructType input) {
+        DataType type = require(option, column, input);
+        if (!(type instanceof StringType)) {
+            throw new IllegalArgumentException(
+                    option + ": column '" + column + "' is " + type.simpleString() + "; it must be a string");
         }
     }
 

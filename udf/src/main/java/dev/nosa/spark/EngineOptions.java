@@ -4,6 +4,10 @@ import dev.nosa.engine.EngineConfig;
 import dev.nosa.sparse.AttentionMode;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 
 /** {@link EngineConfig} as it travels to executors; the meaning and default of each value stand there. */
 record EngineOptions(
@@ -39,7 +43,8 @@ record EngineOptions(
                 config.queueCapacity());
     }
 
-    EngineConfig toConfig() {
+    /** {@code defaultThreads} counts where the options leave the number of threads open. */
+    EngineConfig toConfig(int defaultThreads) {
         return new EngineConfig(
                 Path.of(model),
                 backend,
@@ -52,7 +57,34 @@ record EngineOptions(
                 deviceKvBytes,
                 kvDtype,
                 weightDtype,
-                threads,
+                threads == 0 ? defaultThreads : threads,
                 queueCapacity);
+    }
+
+    /** {@code "key = this value, but other value ..."} of the first option in which the two differ. */
+    Optional<String> firstDifference(EngineOptions other) {
+        Map<String, Object> others = other.byKey();
+        return byKey().entrySet().stream()
+                .filter(option -> !Objects.equals(option.getValue(), others.get(option.getKey())))
+                .findFirst()
+                .map(option -> option.getKey() + " = " + option.getValue() + ", but " + others.get(option.getKey()));
+    }
+
+    private Map<String, Object> byKey() {
+        Map<String, Object> options = new LinkedHashMap<>();
+        options.put("model", model);
+        options.put("backend", backend);
+        options.put("mode", mode == null ? "the checkpoint's" : mode);
+        options.put("max-batch", maxBatch);
+        options.put("max-step-tokens", maxStepTokens);
+        options.put("max-context", maxContext);
+        options.put("slots", slots);
+        options.put("host-kv", hostKvBytes);
+        options.put("device-kv", deviceKvBytes);
+        options.put("kv-dtype", kvDtype);
+        options.put("weight-dtype", weightDtype);
+        options.put("threads", threads);
+        options.put("queue-capacity", queueCapacity);
+        return options;
     }
 }

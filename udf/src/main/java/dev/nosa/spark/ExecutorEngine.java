@@ -1,109 +1,132 @@
 package dev.nosa.spark;
 
 import dev.nosa.engine.EngineConfig;
-import dev.nosa.engine.InferenceEngine;
-import dev.nosa.engine.NosaEngine;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.RecordComponent;
-import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.BooleanSupplier;
+import org.apache.spark.SparkEnv;
+import org.apache.spark.TaskKilledException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The engine of this executor JVM: made by the first task that asks, shared by all, closed with the JVM. Safe from any
- * thread. Another configuration in the same JVM is an error, since its model would not fit beside the first.
+ * The engine of this executor JVM: started by the first task that needs it, shared by all, closed with the JVM. Safe from
+ * any thread. Other options in the same JVM are an error, since their model would not fit beside the first.
  */
 public final class ExecutorEngine {
     private static final Logger log = LoggerFactory.getLogger(ExecutorEngine.class);
+    private static final long POLL_MILLIS = 100;
     private static final ExecutorEngine INSTANCE = new ExecutorEngine();
 
-    private EngineConfig config;
-    private InferenceEngine engine;
-    private RuntimeException failure;
-    private int started;
+    private EngineOptions options;
+    private CompletableFuture<HostedModel> model;
+    private int starts;
     private boolean hooked;
 
     private ExecutorEngine() {}
 
-    /**
-     * The engine with {@code wanted}. The first call loads the model, and the others wait for it; if that fails, each
-     * gets the first cause.
-     *
-     * @throws IllegalStateException if this JVM has an engine of another configuration
-     */
-    static InferenceEngine get(EngineConfig wanted) {
-        return INSTANCE.getOrStart(wanted);
-    }
-
-    /** Engines that this JVM has started: 1 at most, unless {@link #close} was called between. */
+    /** Engines that were started in this JVM so far: 1 at most, unless one was closed. */
     public static int started() {
-        synchronized (INSTANCE) {
-            return INSTANCE.started;
-        }
+        return INSTANCE.startCount();
     }
 
-    /** Closes the engine, so that the next task may start another: for tests and for sessions in one JVM. */
+    /** Closes the engine, if there is one, and forgets it: for tests, and for programs that change the model. */
     public static void close() {
-        INSTANCE.closeEngine();
+        INSTANCE.shutDown();
     }
 
-    private synchronized InferenceEngine getOrStart(EngineConfig wanted) {
-        if (config == null) {
-            config = wanted;
-            start();
-        } else if (!config.equals(wanted)) {
-            throw new IllegalStateException("this executor has an engine with " + difference(config, wanted)
-                    + "; one JVM runs one engine configuration");
-        }
-        if (failure != null) {
-            throw new IllegalStateException(
-                    "the engine of this executor could not start: " + failure.getMessage(), failure);
-        }
-        return engine;
+    /**
+     * The engine, started if there is none. Waits until it is loaded, or the task is killed.
+     *
+     * @throws IllegalStateException if the engine of this JVM has other options, or cannot be started; every task then
+     *     gets the first cause, and nothing is loaded again
+     */
+    static HostedModel get(EngineOptions options, ModelStarter starter, BooleanSupplier killed)
+            throws InterruptedException {
+        return INSTANCE.await(options, starter, killed);
     }
 
-    private void start() {
-        long begin = System.nanoTime();
-        try {
-            engine = NosaEngine.start(config);
-            started++;
-        } catch (RuntimeException e) {
-            failure = e; // every task fails alike instead of loading the model again
-            return;
+    private HostedModel await(EngineOptions wanted, ModelStarter starter, BooleanSupplier killed)
+            throws InterruptedException {
+        CompletableFuture<HostedModel> future = find(wanted, starter);
+        while (true) {
+            try {
+                return future.get(POLL_MILLIS, TimeUnit.MILLISECONDS);
+            } catch (TimeoutException e) {
+                if (killed.getAsBoolean()) {
+                    throw new TaskKilledException("killed while the engine started");
+                }
+            } catch (ExecutionException e) {
+                throw new IllegalStateException(
+                        "the engine of this executor could not be started: "
+                                + e.getCause().getMessage(),
+                        e.getCause());
+            }
+        }
+    }
+
+    private synchronized int startCount() {
+        return starts;
+    }
+
+    private synchronized void countStart() {
+        starts++;
+    }
+
+    private synchronized void shutDown() {
+        if (model != null) {
+            model.thenAccept(loaded -> loaded.engine().close());
+        }
+        model = null;
+        options = null;
+    }
+
+    private synchronized CompletableFuture<HostedModel> find(EngineOptions wanted, ModelStarter starter) {
+        if (model != null) {
+            Optional<String> difference = options.firstDifference(wanted);
+            if (difference.isEmpty()) {
+                return model;
+            }
+            if (!model.isCompletedExceptionally()) {
+                throw new IllegalStateException("this executor's engine runs with " + difference.get()
+                        + " is asked for: one executor holds one model; use the same options, or another application");
+            }
         }
         if (!hooked) {
             hooked = true;
-            Runtime.getRuntime().addShutdownHook(new Thread(ExecutorEngine::close, "nosa-engine-close"));
+            Runtime.getRuntime().addShutdownHook(new Thread(this::shutDown, "nosa-engine-close"));
         }
+        options = wanted;
+        // On a thread of its own: killing the task that came first must not fail the others.
+        model = CompletableFuture.supplyAsync(() -> start(wanted, starter), ExecutorEngine::runDaemon);
+        return model;
+    }
+
+    private static void runDaemon(Runnable command) {
+        Thread thread = new Thread(command, "nosa-engine-start");
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    private HostedModel start(EngineOptions options, ModelStarter starter) {
+        EngineConfig config = options.toConfig(executorCores());
+        long begin = System.nanoTime();
+        HostedModel started = starter.start(config);
         log.info(
-                "Engine {} of this JVM (process {}) started in {} ms: {}",
-                started,
+                "Engine of this JVM (process {}) started in {} ms: {}",
                 ProcessHandle.current().pid(),
-                (System.nanoTime() - begin) / 1_000_000,
+                TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin),
                 config);
+        countStart();
+        return started;
     }
 
-    private synchronized void closeEngine() {
-        if (engine != null) {
-            engine.close();
-        }
-        engine = null;
-        config = null;
-        failure = null;
-    }
-
-    private static String difference(EngineConfig has, EngineConfig wanted) {
-        for (RecordComponent component : EngineConfig.class.getRecordComponents()) {
-            try {
-                Object old = component.getAccessor().invoke(has);
-                Object asked = component.getAccessor().invoke(wanted);
-                if (!Objects.equals(old, asked)) {
-                    return component.getName() + " = " + old + ", this task wants " + asked;
-                }
-            } catch (IllegalAccessException | InvocationTargetException e) {
-                throw new IllegalStateException("EngineConfig." + component.getName() + " cannot be read", e);
-            }
-        }
-        return "another configuration";
+    /** 0 where Spark does not know, as in local mode: the engine then takes all processors. */
+    private static int executorCores() {
+        SparkEnv env = SparkEnv.get();
+        return env == null ? 0 : env.conf().getInt("spark.executor.cores", 0);
     }
 }

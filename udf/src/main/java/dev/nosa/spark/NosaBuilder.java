@@ -16,10 +16,12 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     private String system;
     private String textColumn = "text";
     private String idColumn = "id";
+    private String errorColumn;
     private List<String> passThrough = List.of();
     private boolean useChatTemplate = true;
     private OnTooLong onTooLong = OnTooLong.ERROR;
     private RunProgress progress;
+    private ModelStarter starter = ModelStarter.NOSA;
 
     NosaBuilder(String model) {
         engine = EngineConfig.builder(Path.of(model));
@@ -48,6 +50,12 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     /** The row's id; default {@code id}. */
     public B idColumn(String value) {
         idColumn = value;
+        return self();
+    }
+
+    /** A text column: a row where it is not null gets no prompt, and this as its error; default: none. */
+    public B errorColumn(String value) {
+        errorColumn = value;
         return self();
     }
 
@@ -147,8 +155,15 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
         return self();
     }
 
-    RunProgress progress() {
-        return progress;
+    /** What starts the engine, where it is not the real one. */
+    B starter(ModelStarter value) {
+        starter = value;
+        return self();
+    }
+
+    /** {@code options} as a transformation. */
+    RowTransformer transformer(TransformOptions options) {
+        return new RowTransformer(options, starter, progress);
     }
 
     TransformOptions options(TransformOptions.Generation generation, TransformOptions.Scoring scoring) {
@@ -159,6 +174,7 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
                 system,
                 textColumn,
                 idColumn,
+                errorColumn,
                 passThrough,
                 useChatTemplate,
                 onTooLong,

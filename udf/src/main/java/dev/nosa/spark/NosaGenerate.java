@@ -19,12 +19,10 @@ import org.apache.spark.sql.types.StructType;
  * }</pre>
  */
 public final class NosaGenerate {
-    private final TransformOptions options;
-    private final RunProgress progress;
+    private final RowTransformer transformer;
 
-    private NosaGenerate(TransformOptions options, RunProgress progress) {
-        this.options = options;
-        this.progress = progress;
+    private NosaGenerate(RowTransformer transformer) {
+        this.transformer = transformer;
     }
 
     /** A builder over a checkpoint folder, which every executor must be able to read under this path. */
@@ -34,12 +32,12 @@ public final class NosaGenerate {
 
     /** The output's columns, or an {@link IllegalArgumentException} that names the option and the column. */
     public StructType schema(StructType input) {
-        return Columns.output(options, input);
+        return transformer.schema(input);
     }
 
     /** One output row for every row of {@code input}, lazily; a row that fails has status {@code error}. */
     public Dataset<Row> transform(Dataset<Row> input) {
-        return RowTransformer.transform(input, options, progress);
+        return transformer.transform(input);
     }
 
     /** Options, to be changed one by one. */
@@ -110,6 +108,7 @@ public final class NosaGenerate {
             return this;
         }
 
+        /** Checks the values; a wrong one is an {@link IllegalArgumentException} that names the option. */
         public NosaGenerate build() {
             if (maxNewTokens < 1) {
                 throw new IllegalArgumentException("max-new-tokens = " + maxNewTokens + ": must be 1 or more");
@@ -118,9 +117,8 @@ public final class NosaGenerate {
                 throw new IllegalArgumentException("stop: an empty stop string would end every generation");
             }
             SamplingParams sampling = new SamplingParams(temperature, topK, topP, repetitionPenalty, seed);
-            return new NosaGenerate(
-                    options(new TransformOptions.Generation(maxNewTokens, sampling, stop, stopTokens), null),
-                    progress());
+            return new NosaGenerate(transformer(
+                    options(new TransformOptions.Generation(maxNewTokens, sampling, stop, stopTokens), null)));
         }
     }
 }

@@ -10,12 +10,10 @@ import org.apache.spark.sql.types.StructType;
  * continuations.
  */
 public final class NosaScore {
-    private final TransformOptions options;
-    private final RunProgress progress;
+    private final RowTransformer transformer;
 
-    private NosaScore(TransformOptions options, RunProgress progress) {
-        this.options = options;
-        this.progress = progress;
+    private NosaScore(RowTransformer transformer) {
+        this.transformer = transformer;
     }
 
     /** A builder over a checkpoint folder, which every executor must be able to read under this path. */
@@ -25,12 +23,12 @@ public final class NosaScore {
 
     /** The output's columns, or an {@link IllegalArgumentException} that names the option and the column. */
     public StructType schema(StructType input) {
-        return Columns.output(options, input);
+        return transformer.schema(input);
     }
 
     /** One output row for every row of {@code input}, lazily; a row that fails has status {@code error}. */
     public Dataset<Row> transform(Dataset<Row> input) {
-        return RowTransformer.transform(input, options, progress);
+        return transformer.transform(input);
     }
 
     /** Options, to be changed one by one. */
@@ -59,6 +57,7 @@ public final class NosaScore {
             return this;
         }
 
+        /** Checks the values; a wrong one is an {@link IllegalArgumentException} that names the option. */
         public NosaScore build() {
             if (continuations.isEmpty() == (column == null)) {
                 throw new IllegalArgumentException(
@@ -67,7 +66,7 @@ public final class NosaScore {
             if (continuations.contains("")) {
                 throw new IllegalArgumentException("continuations: one is empty");
             }
-            return new NosaScore(options(null, new TransformOptions.Scoring(continuations, column)), progress());
+            return new NosaScore(transformer(options(null, new TransformOptions.Scoring(continuations, column))));
         }
     }
 }

@@ -1,8 +1,9 @@
 package dev.nosa.spark;
 
+import dev.nosa.checkpoint.SimilarNames;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
-import java.util.stream.Collectors;
 
 /** What to do with a document whose prompt is longer than the model takes. */
 public enum OnTooLong {
@@ -27,7 +28,8 @@ public enum OnTooLong {
                 return value;
             }
         }
-        throw new IllegalArgumentException("on-too-long = " + name + ": must be one of "
-                + Arrays.stream(values()).map(OnTooLong::optionName).collect(Collectors.joining(", ")));
+        List<String> known = Arrays.stream(values()).map(OnTooLong::optionName).toList();
+        throw new IllegalArgumentException("on-too-long = " + name + ": must be one of " + String.join(", ", known)
+                + "; the nearest is " + SimilarNames.of(name, known, 1).get(0));
     }
 }

@@ -11,18 +11,21 @@ import java.util.function.Function;
 
 /** A row's prompt as tokens: template, chat template, tokenizer, length policy. Used by one thread. */
 final class PromptBuilder {
-    private static final String REPLACEMENT = "\uFFFD";
-    /** Rendering a shortened document again can take a few tokens more than were saved, so cutting may need repeats. */
-    private static final int CUTS = 8;
+    private static final char REPLACEMENT = '\uFFFD';
 
     private final TransformOptions options;
     private final Tokenizer tokenizer;
     private final Optional<ChatTemplate> chat;
+    private final int maxTokens;
 
-    PromptBuilder(TransformOptions options, Tokenizer tokenizer, Optional<ChatTemplate> chat) {
+    /**
+     * @param maxTokens prompt and output together, at most
+     */
+    PromptBuilder(TransformOptions options, Tokenizer tokenizer, Optional<ChatTemplate> chat, int maxTokens) {
         this.options = options;
         this.tokenizer = tokenizer;
         this.chat = options.useChatTemplate() ? chat : Optional.empty();
+        this.maxTokens = maxTokens;
     }
 
     /** A prompt that fits, and whether its document was cut for that. */
@@ -41,9 +44,9 @@ final class PromptBuilder {
      * Builds one row's prompt.
      *
      * @param column value of a column, null where it is null
-     * @param limit most tokens that the prompt may have
+     * @param reserved tokens that must be left for the output
      */
-    Prompt build(Function<String, String> column, int limit) throws RowException {
+    Prompt build(Function<String, String> column, int reserved) throws RowException {
         String text = column.apply(options.textColumn());
         if (text == null || text.isBlank()) {
             throw new RowException("column '" + options.textColumn() + "' is " + (text == null ? "null" : "empty"));
@@ -53,53 +56,66 @@ final class PromptBuilder {
                 throw new RowException("column '" + name + "' is null, which the prompt refers to");
             }
         }
+        int limit = maxTokens - reserved;
         int[] tokens = encode(column, text);
         if (tokens.length <= limit) {
             return new Prompt(tokens, false);
         }
-        if (options.onTooLong() == OnTooLong.ERROR || limit < 1) {
-            throw new RowException("the prompt has " + tokens.length + " tokens, of which " + Math.max(0, limit)
-                    + " fit beside the output (--on-too-long, --max-new-tokens, --max-context)");
+        String tooLong = "the prompt has " + tokens.length + " tokens, but the limit is " + limit + ": " + maxTokens
+                + " less " + reserved + " for the output";
+        if (options.onTooLong() == OnTooLong.ERROR) {
+            throw new RowException(tooLong + " (--on-too-long, --max-new-tokens, --max-context)");
         }
-        return cut(column, text, tokens.length - limit, limit);
+        return new Prompt(cut(column, text, tokens.length - limit, limit, tooLong), true);
     }
 
-    private Prompt cut(Function<String, String> column, String text, int excess, int limit) throws RowException {
+    /** What is left of the document may tokenize differently once it is text again: cut until it fits. */
+    private int[] cut(Function<String, String> column, String text, int excess, int limit, String tooLong)
+            throws RowException {
         int[] document = tokenizer.encode(text, false);
-        int drop = excess;
-        for (int i = 0; i < CUTS && drop < document.length; i++) {
-            int[] tokens = encode(column, without(document, drop));
-            if (tokens.length <= limit) {
-                return new Prompt(tokens, true);
+        int references = options.template().references(options.textColumn());
+        int kept = document.length - ceilDiv(excess, references);
+        while (kept > 0) {
+            String shortened = shorten(document, kept);
+            if (shortened.isBlank()) {
+                break;
             }
-            drop += tokens.length - limit;
+            int[] tokens = encode(column, shortened);
+            if (tokens.length <= limit) {
+                return tokens;
+            }
+            kept -= ceilDiv(tokens.length - limit, references);
         }
-        throw new RowException("the prompt does not fit into " + limit
-                + " tokens even without its document (--prompt, --max-new-tokens, --max-context)");
+        throw new RowException(tooLong + ", and no part of the document fits beside the rest of the prompt");
     }
 
-    /** The document without {@code drop} of its tokens; a character cut in two is dropped whole. */
-    private String without(int[] document, int drop) {
-        int kept = document.length - drop;
+    /** The text of {@code kept} of the document's tokens; a character cut in two is dropped whole. */
+    private String shorten(int[] document, int kept) {
         return switch (options.onTooLong()) {
-            case TRUNCATE_HEAD -> trimStart(decode(document, drop, document.length));
-            case TRUNCATE_TAIL -> trimEnd(decode(document, 0, kept));
-            default ->
-                trimEnd(decode(document, 0, kept - kept / 2))
-                        + trimStart(decode(document, document.length - kept / 2, document.length));
+            case ERROR -> throw new IllegalStateException("on-too-long = error cuts nothing");
+            case TRUNCATE_HEAD -> end(document, kept);
+            case TRUNCATE_TAIL -> beginning(document, kept);
+            case TRUNCATE_MIDDLE -> beginning(document, kept - kept / 2) + end(document, kept / 2);
         };
     }
 
-    private String decode(int[] document, int from, int to) {
-        return tokenizer.decode(Arrays.copyOfRange(document, from, to));
+    /** The decoder makes replacement characters of a character that lost its last bytes. */
+    private String beginning(int[] document, int kept) {
+        String text = tokenizer.decode(Arrays.copyOf(document, kept));
+        int end = text.length();
+        while (end > 0 && text.charAt(end - 1) == REPLACEMENT) {
+            end--;
+        }
+        return text.substring(0, end);
     }
 
-    private static String trimStart(String text) {
-        return text.startsWith(REPLACEMENT) ? trimStart(text.substring(1)) : text;
-    }
-
-    private static String trimEnd(String text) {
-        return text.endsWith(REPLACEMENT) ? trimEnd(text.substring(0, text.length() - 1)) : text;
+    private String end(int[] document, int kept) {
+        String text = tokenizer.decode(Arrays.copyOfRange(document, document.length - kept, document.length));
+        int start = 0;
+        while (start < text.length() && text.charAt(start) == REPLACEMENT) {
+            start++;
+        }
+        return text.substring(start);
     }
 
     private int[] encode(Function<String, String> column, String text) {
@@ -114,5 +130,9 @@ final class PromptBuilder {
         }
         messages.add(new ChatMessage("user", prompt));
         return tokenizer.encode(chat.get().render(messages, true), false); // the template writes the special tokens
+    }
+
+    private static int ceilDiv(int a, int b) {
+        return (a + b - 1) / b;
     }
 }

@@ -75,6 +75,13 @@ public final class PromptTemplate implements Serializable {
         return columns;
     }
 
+    /** How often it refers to {@code column}. */
+    int references(String column) {
+        return (int) parts.stream()
+                .filter(part -> part.isColumn && part.text.equals(column))
+                .count();
+    }
+
     /** The prompt, given each column's value. */
     public String render(Function<String, String> value) {
         StringBuilder prompt = new StringBuilder();

@@ -22,16 +22,11 @@ final class RowRequests {
     private final TransformOptions options;
     private final PromptBuilder prompts;
     private final Tokenizer tokenizer;
-    private final int maxTokens;
 
-    /**
-     * @param maxTokens prompt and output together, at most
-     */
-    RowRequests(TransformOptions options, PromptBuilder prompts, Tokenizer tokenizer, int maxTokens) {
+    RowRequests(TransformOptions options, PromptBuilder prompts, Tokenizer tokenizer) {
         this.options = options;
         this.prompts = prompts;
         this.tokenizer = tokenizer;
-        this.maxTokens = maxTokens;
     }
 
     /** A request on its way. */
@@ -46,6 +41,9 @@ final class RowRequests {
         if (id(row) == null) {
             throw new PromptBuilder.RowException("column '" + options.idColumn() + "' is null");
         }
+        if (options.errorColumn() != null && row.getAs(options.errorColumn()) != null) {
+            throw new PromptBuilder.RowException(row.getAs(options.errorColumn()));
+        }
         Function<String, String> column = name -> {
             Object value = row.getAs(name);
             return value == null ? null : value.toString();
@@ -56,7 +54,7 @@ final class RowRequests {
     private Submitted generate(Row row, Function<String, String> column, InferenceEngine engine)
             throws PromptBuilder.RowException, InterruptedException {
         TransformOptions.Generation generation = options.generation();
-        PromptBuilder.Prompt prompt = prompts.build(column, maxTokens - generation.maxNewTokens());
+        PromptBuilder.Prompt prompt = prompts.build(column, generation.maxNewTokens());
         long seed = rowSeed(generation.sampling().seed(), id(row));
         RequestHandle<GenerationResult> handle = engine.generate(new GenerationRequest(
                 id(row),
@@ -70,7 +68,7 @@ final class RowRequests {
                 handle.result()
                         .thenApply(result -> new ResultRow(
                                 result.id(),
-                                result.text(),
+                                result.finishReason() == FinishReason.ERROR ? null : result.text(),
                                 null,
                                 status(result.finishReason(), prompt.truncated()),
                                 result.error(),
@@ -88,14 +86,17 @@ final class RowRequests {
             longest = Math.max(longest, continuation.length);
             tokens.add(continuation);
         }
-        PromptBuilder.Prompt prompt = prompts.build(column, maxTokens - longest);
+        PromptBuilder.Prompt prompt = prompts.build(column, longest);
         RequestHandle<ScoringResult> handle = engine.score(new ScoringRequest(id(row), prompt.tokens(), tokens));
         return new Submitted(handle, handle.result().thenApply(result -> scored(result, texts, prompt.truncated())));
     }
 
     private List<String> continuations(Row row) throws PromptBuilder.RowException {
         String name = options.scoring().column();
-        List<String> texts = name == null ? options.scoring().continuations() : row.getList(row.fieldIndex(name));
+        if (name == null) {
+            return options.scoring().continuations();
+        }
+        List<String> texts = row.getList(row.fieldIndex(name));
         if (texts == null || texts.isEmpty()) {
             throw new PromptBuilder.RowException("column '" + name + "' holds no continuations");
         }
@@ -138,6 +139,13 @@ final class RowRequests {
         for (byte b : id.getBytes(StandardCharsets.UTF_8)) {
             hash = (hash ^ (b & 0xff)) * 0x100000001b3L;
         }
-        return hash;
+        return mix(hash);
+    }
+
+    /** SplitMix64's finalizer: ids that differ in one character get seeds that differ everywhere. */
+    private static long mix(long z) {
+        long a = (z ^ (z >>> 30)) * 0xbf58476d1ce4e5b9L;
+        long b = (a ^ (a >>> 27)) * 0x94d049bb133111ebL;
+        return b ^ (b >>> 31);
     }
 }

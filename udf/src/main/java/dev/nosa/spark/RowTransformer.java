@@ -1,51 +1,70 @@
 package dev.nosa.spark;
 
-import dev.nosa.engine.EngineConfig;
-import dev.nosa.engine.InferenceEngine;
-import dev.nosa.tokenizer.ChatTemplate;
+import dev.nosa.tokenizer.Tokenizer;
 import java.util.Iterator;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.util.TaskCompletionListener;
 
-/** What runs in each task: the partition's rows through this executor's engine. */
+/** The transformation of a dataset, and what runs in each of its tasks: the partition's rows through the engine. */
 final class RowTransformer implements MapPartitionsFunction<Row, Row> {
     private static final long serialVersionUID = 1L;
 
     private final TransformOptions options;
+    private final ModelStarter starter;
     private final RunProgress progress;
 
-    private RowTransformer(TransformOptions options, RunProgress progress) {
+    /** {@code progress} may be null. */
+    RowTransformer(TransformOptions options, ModelStarter starter, RunProgress progress) {
         this.options = options;
+        this.starter = starter;
         this.progress = progress;
     }
 
-    static Dataset<Row> transform(Dataset<Row> input, TransformOptions options, RunProgress progress) {
-        StructType output = Columns.output(options, input.schema());
-        return input.mapPartitions(new RowTransformer(options, progress), Encoders.row(output));
+    StructType schema(StructType input) {
+        return Columns.output(options, input);
+    }
+
+    Dataset<Row> transform(Dataset<Row> input) {
+        StructType output = schema(input.schema());
+        Column[] needed = Columns.needed(options).stream()
+                .map(name -> functions.col('`' + name.replace("`", "``") + '`'))
+                .toArray(Column[]::new);
+        return input.select(needed).mapPartitions(this, Encoders.row(output));
     }
 
     @Override
-    public Iterator<Row> call(Iterator<Row> rows) {
+    public Iterator<Row> call(Iterator<Row> rows) throws InterruptedException {
         if (!rows.hasNext()) {
             return rows; // an empty partition needs no model
         }
-        EngineConfig config = options.engine().toConfig();
-        InferenceEngine engine = ExecutorEngine.get(config);
-        int longest = engine.model().maxPositions();
-        int maxTokens = config.maxContext() > 0 ? Math.min(longest, config.maxContext()) : longest;
-        PromptBuilder prompts = new PromptBuilder(options, engine.tokenizer(), ChatTemplate.load(config.model()));
-        RowRequests requests = new RowRequests(options, prompts, engine.tokenizer(), maxTokens);
         TaskContext task = TaskContext.get();
-        PartitionGenerator generator = new PartitionGenerator(options, rows, engine, requests, progress, task);
-        if (task != null) {
-            TaskCompletionListener close = context -> generator.close();
-            task.addTaskCompletionListener(close);
-        }
+        HostedModel model = ExecutorEngine.get(options.engine(), starter, task::isInterrupted);
+        int maxTokens = maxTokens(model.engine().model().maxPositions());
+        Tokenizer tokenizer = model.engine().tokenizer();
+        PromptBuilder prompts = new PromptBuilder(options, tokenizer, model.chat(), maxTokens);
+        RowRequests requests = new RowRequests(options, prompts, tokenizer);
+        PartitionGenerator generator =
+                new PartitionGenerator(options, rows, model, requests, progress, task::isInterrupted);
+        TaskCompletionListener close = context -> generator.close();
+        task.addTaskCompletionListener(close);
         return generator;
+    }
+
+    private int maxTokens(int maxPositions) {
+        int maxContext = options.engine().maxContext();
+        int maxTokens = maxContext > 0 ? Math.min(maxPositions, maxContext) : maxPositions;
+        if (options.generates() && options.generation().maxNewTokens() >= maxTokens) {
+            throw new IllegalArgumentException(
+                    "max-new-tokens = " + options.generation().maxNewTokens() + ": must be below " + maxTokens
+                            + ", the most that the model takes as prompt and output together");
+        }
+        return maxTokens;
     }
 }

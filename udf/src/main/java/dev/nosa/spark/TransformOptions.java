@@ -11,9 +11,10 @@ import org.apache.arrow.vector.types.pojo.Schema;
  * scoring} is set.
  *
  * @param template prompt, with {@code {column}} references
- * @param system system message, or null; needs a chat template
+ * @param system system message, or null; without a chat template it stands before the prompt
  * @param textColumn the document's column: what a length policy cuts
  * @param idColumn the row's id
+ * @param errorColumn where not null, why the row could not be read; null: there is no such column
  * @param passThrough input columns that are copied to the output
  * @param useChatTemplate whether to wrap the prompt if the checkpoint has a chat template
  */
@@ -23,6 +24,7 @@ record TransformOptions(
         String system,
         String textColumn,
         String idColumn,
+        String errorColumn,
         List<String> passThrough,
         boolean useChatTemplate,
         OnTooLong onTooLong,
@@ -37,11 +39,31 @@ record TransformOptions(
     /** What to score: the same texts for every row, or a column of arrays of texts. */
     record Scoring(List<String> continuations, String column) implements Serializable {}
 
+    TransformOptions {
+        requireName("text-column", textColumn);
+        requireName("id-column", idColumn);
+        passThrough = List.copyOf(passThrough);
+        if (template.references(textColumn) == 0) {
+            throw new IllegalArgumentException("prompt: must refer to the text column, {" + textColumn + "}");
+        }
+        int maxContext = engine.maxContext();
+        if (generation != null && maxContext > 0 && generation.maxNewTokens() >= maxContext) {
+            throw new IllegalArgumentException("max-new-tokens = " + generation.maxNewTokens()
+                    + ": must be below max-context = " + maxContext + ", which holds prompt and output");
+        }
+    }
+
     boolean generates() {
         return generation != null;
     }
 
     Schema resultSchema() {
         return generates() ? ResultSchema.GENERATION_ROWS : ResultSchema.SCORING_ROWS;
+    }
+
+    private static void requireName(String option, String name) {
+        if (name == null || name.isBlank()) {
+            throw new IllegalArgumentException(option + " is empty: must name a column");
+        }
     }
 }

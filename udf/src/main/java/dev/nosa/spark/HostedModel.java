@@ -1,0 +1,42 @@
+package dev.nosa.spark;
+
+import dev.nosa.engine.InferenceEngine;
+import dev.nosa.tokenizer.ChatTemplate;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** An engine with what the tasks of its JVM share beside it. Safe from any thread. */
+final class HostedModel {
+    private final InferenceEngine engine;
+    private final Optional<ChatTemplate> chat;
+    private final AtomicInteger tasks = new AtomicInteger();
+
+    HostedModel(InferenceEngine engine, Optional<ChatTemplate> chat) {
+        this.engine = engine;
+        this.chat = chat;
+    }
+
+    InferenceEngine engine() {
+        return engine;
+    }
+
+    Optional<ChatTemplate> chat() {
+        return chat;
+    }
+
+    /** A task begins to submit. */
+    void enter() {
+        tasks.incrementAndGet();
+    }
+
+    /** A task has ended. */
+    void leave() {
+        tasks.decrementAndGet();
+    }
+
+    /** Requests that each task may have in flight: together twice the batch, so that it is refilled without a wait. */
+    int window(int maxBatch) {
+        int sharers = Math.max(1, tasks.get());
+        return Math.max(1, (2 * maxBatch + sharers - 1) / sharers);
+    }
+}
