@@ -69,21 +69,30 @@ final class RunnerHarness implements AutoCloseable {
         return input(row, sequence, from, to, false);
     }
 
+    /** Like {@link #chunk}, without log-probabilities. */
+    SequenceInput silentChunk(int row, int[] sequence, int from, int to) {
+        int[] tokens = Arrays.copyOfRange(sequence, from, to);
+        return new SequenceInput(row, from, tokens, table(row, to), false, TokenRequest.NONE);
+    }
+
     /** The token at {@code position} of a sequence as a decode step. */
     SequenceInput decode(int row, int[] sequence, int position) {
         return input(row, sequence, position, position + 1, true);
     }
 
     private SequenceInput input(int row, int[] sequence, int from, int to, boolean decode) {
-        int blocks = WindowMath.blocks(to, config.sparse());
-        BlockTable table = BlockTable.of(IntStream.range(0, blocks)
-                .map(b -> hostBlocks.get(row * blocksPerRow + b))
-                .toArray());
         int vocab = config.vocabSize();
         int[] rows = IntStream.range(0, (to - from) * vocab).map(i -> i / vocab).toArray();
         int[] ids = IntStream.range(0, (to - from) * vocab).map(i -> i % vocab).toArray();
-        return new SequenceInput(
-                row, from, Arrays.copyOfRange(sequence, from, to), table, decode, new TokenRequest.Score(rows, ids));
+        int[] tokens = Arrays.copyOfRange(sequence, from, to);
+        return new SequenceInput(row, from, tokens, table(row, to), decode, new TokenRequest.Score(rows, ids));
+    }
+
+    private BlockTable table(int row, int tokens) {
+        int blocks = WindowMath.blocks(tokens, config.sparse());
+        return BlockTable.of(IntStream.range(0, blocks)
+                .map(b -> hostBlocks.get(row * blocksPerRow + b))
+                .toArray());
     }
 
     List<SequenceOutput> run(SequenceInput... batch) {
