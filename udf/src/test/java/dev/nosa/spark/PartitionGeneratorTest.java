@@ -123,10 +123,8 @@ class PartitionGeneratorTest {
 
         generator.close();
 
-        assertThat(waiting.handle((more, failure) -> failure != null || more)
-                        .orTimeout(10, TimeUnit.SECONDS)
-                        .join())
-                .isTrue();
+        assertThatThrownBy(() -> waiting.orTimeout(10, TimeUnit.SECONDS).join())
+                .hasRootCauseMessage("the task has ended");
     }
 
     @Test
