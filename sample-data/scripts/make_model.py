@@ -8,8 +8,8 @@ import numpy as np
 from safetensors import TensorSpec, serialize_file
 
 SEED = 20251015
-LAYERS, HIDDEN, INTERMEDIATE, VOCABULARY = 4, 256, 704, 4096
-HEADS, KV_HEADS, HEAD_DIM = 4, 2, 64
+LAYERS, HIDDEN, INTERMEDIATE, VOCABULARY = 4, 384, 1024, 4096
+HEADS, KV_HEADS, HEAD_DIM = 6, 2, 64
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],

@@ -66,6 +66,7 @@ final class EngineLoop implements Runnable {
             return false;
         }
         open(plan.admitted());
+        publishStats();
         long start = System.nanoTime();
         List<SequenceOutput> outputs = runner.run(inputs(plan));
         scheduler.complete(plan);
@@ -75,9 +76,9 @@ final class EngineLoop implements Runnable {
         return true;
     }
 
-    /** As of the last step. */
+    /** Totals as of the last step. Safe from any thread. */
     EngineStats stats() {
-        return stats;
+        return stats.withWaiting(inbox.waiting());
     }
 
     private void takeMail() {
@@ -141,7 +142,6 @@ final class EngineLoop implements Runnable {
     }
 
     private void publishStats() {
-        int running = scheduler.running().size();
-        stats = meter.stats(running, inbox.waiting(), cache.hostBlocksFree(), cache.hostBlocksTotal());
+        stats = meter.stats(scheduler.running().size(), cache.hostBlocksFree(), cache.hostBlocksTotal());
     }
 }

@@ -34,4 +34,19 @@ public record EngineStats(
     public double turnover() {
         return decodeSlots == 0 ? 0 : (double) traffic.missed() / decodeSlots;
     }
+
+    EngineStats withWaiting(int requests) {
+        return new EngineStats(
+                running,
+                requests,
+                steps,
+                prefillTokens,
+                decodeTokens,
+                prefillSeconds,
+                decodeSeconds,
+                decodeSlots,
+                traffic,
+                hostBlocksFree,
+                hostBlocksTotal);
+    }
 }

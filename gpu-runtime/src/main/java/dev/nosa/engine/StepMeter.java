@@ -39,10 +39,10 @@ final class StepMeter {
         }
     }
 
-    EngineStats stats(int running, int waiting, int hostBlocksFree, int hostBlocksTotal) {
+    EngineStats stats(int running, int hostBlocksFree, int hostBlocksTotal) {
         return new EngineStats(
                 running,
-                waiting,
+                0,
                 steps,
                 prefillTokens,
                 decodeTokens,

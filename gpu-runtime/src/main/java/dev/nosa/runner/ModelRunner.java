@@ -18,7 +18,7 @@ public interface ModelRunner extends AutoCloseable {
     void fork(int parent, int child, int length, int maxTokens);
 
     /**
-     * Computes one step; the outputs stand in the order of the inputs. A failure here is the backend's, not one
+     * Computes one step, prefill chunks first and then decodes; the outputs stand in the order of the inputs. A failure here is the backend's, not one
      * sequence's, and ends the engine.
      */
     List<SequenceOutput> run(List<SequenceInput> batch);

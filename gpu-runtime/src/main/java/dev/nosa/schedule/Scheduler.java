@@ -52,17 +52,21 @@ public final class Scheduler<R extends Schedulable> {
     public StepPlan<R> plan() {
         List<R> admitted = admit();
         List<Share<R>> shares = new ArrayList<>(running.size());
+        List<Share<R>> decodes = new ArrayList<>(running.size());
         int promptTokens = maxStepTokens;
         for (R request : running) {
             Sequence sequence = request.sequence();
-            boolean decode = sequence.isDecoding();
-            int count = decode ? 1 : chunk(sequence.remaining(), promptTokens);
+            if (sequence.isDecoding()) {
+                decodes.add(share(request, sequence, 1, true));
+                continue;
+            }
+            int count = chunk(sequence.remaining(), promptTokens);
             if (count > 0) {
-                sequence.cache().grow(sequence.computed() + count);
-                shares.add(new Share<>(request, sequence, count, decode));
-                promptTokens -= decode ? 0 : count;
+                shares.add(share(request, sequence, count, false));
+                promptTokens -= count;
             }
         }
+        shares.addAll(decodes);
         return new StepPlan<>(admitted, shares);
     }
 
@@ -96,6 +100,11 @@ public final class Scheduler<R extends Schedulable> {
                     "an idle engine cannot admit " + waiting.element().demand());
         }
         return admitted;
+    }
+
+    private static <R extends Schedulable> Share<R> share(R request, Sequence sequence, int count, boolean decode) {
+        sequence.cache().grow(sequence.computed() + count);
+        return new Share<>(request, sequence, count, decode);
     }
 
     private static int chunk(int remaining, int promptTokens) {

@@ -6,7 +6,8 @@ import java.util.List;
  * One step: every running decode, and chunks of prompts. Host blocks for all of it are taken already.
  *
  * @param admitted requests that left the waiting queue for this step, in order
- * @param shares who computes what, in order of admission; one at most for each running request
+ * @param shares who computes what: prompt chunks, then decodes, each in order of admission; at most one a running
+ *     request
  */
 public record StepPlan<R extends Schedulable>(List<R> admitted, List<Share<R>> shares) {
 

@@ -24,7 +24,9 @@ final class StreamingDecoder implements TokenDecoder {
     private final Function<int[], String> decode;
     private final Set<Integer> specialIds;
 
-    private final int[] window = new int[MAX_WINDOW + 1];
+    /** A full window waits for the rest of a character before it is cut. */
+    private final int[] window = new int[MAX_WINDOW + LONGEST_HALF_CHARACTER + 1];
+
     private int length;
 
     /** Characters of the window's text that are out. */
@@ -47,11 +49,13 @@ final class StreamingDecoder implements TokenDecoder {
         }
         window[length++] = token;
         String text = text();
-        String grown = emit(text, stableLength(text));
         if (!isCut(text)) {
             wholeStart = wholeEnd;
             wholeEnd = length;
+        } else if (length - wholeEnd <= LONGEST_HALF_CHARACTER) {
+            return "";
         }
+        String grown = emit(text, isCut(text) ? text.length() - 1 : text.length());
         if (length > MAX_WINDOW) {
             shrink(text.length() - emitted);
         }
@@ -67,13 +71,6 @@ final class StreamingDecoder implements TokenDecoder {
         wholeStart = 0;
         wholeEnd = 0;
         return rest;
-    }
-
-    private int stableLength(String text) {
-        if (!isCut(text)) {
-            return text.length();
-        }
-        return length - wholeEnd > LONGEST_HALF_CHARACTER ? text.length() - 1 : emitted;
     }
 
     private String emit(String text, int stable) {

@@ -23,9 +23,9 @@ final class ReferenceSelection {
     /**
      * Selected blocks, ascending.
      *
-     * @param margin smallest difference, at either cut, between the last score kept and the best one left; an
-     *     implementation in another precision may choose otherwise where it is tiny. Infinite where nothing is left, and
-     *     where index order alone decides (blocks without a complete window)
+     * @param margin smallest difference, at either cut, between a score kept and one left; an implementation in another
+     *     precision may choose otherwise where it is tiny. Equal scores do not count, index order decides them: neighbours
+     *     that share their best window, and blocks without a complete window, are equal in every precision
      */
     record Choice(int[] blocks, double margin) {}
 
@@ -117,15 +117,19 @@ final class ReferenceSelection {
 
     /** Takes the best block, the lowest index among equals, until {@code total} are taken; returns the cut's margin. */
     private static double take(boolean[] taken, double[] scores, int total) {
-        double lastKept = Double.POSITIVE_INFINITY;
+        boolean[] before = taken.clone();
         for (int count = indexes(taken).length; count < total; count++) {
-            int best = best(taken, scores);
-            lastKept = scores[best];
-            taken[best] = true;
+            taken[best(taken, scores)] = true;
         }
-        int dropped = best(taken, scores);
-        boolean byIndexAlone = dropped >= 0 && lastKept == scores[dropped] && isScoreOfNone(lastKept);
-        return dropped < 0 || byIndexAlone ? Double.POSITIVE_INFINITY : lastKept - scores[dropped];
+        double margin = Double.POSITIVE_INFINITY;
+        for (int kept = 0; kept < taken.length; kept++) {
+            for (int left = 0; left < taken.length; left++) {
+                if (taken[kept] && !before[kept] && !taken[left] && scores[kept] != scores[left]) {
+                    margin = Math.min(margin, scores[kept] - scores[left]);
+                }
+            }
+        }
+        return margin;
     }
 
     private static int best(boolean[] taken, double[] scores) {
@@ -136,10 +140,6 @@ final class ReferenceSelection {
             }
         }
         return best;
-    }
-
-    private static boolean isScoreOfNone(double score) {
-        return score == 0 || score == Double.NEGATIVE_INFINITY;
     }
 
     private static int[] indexes(boolean[] taken) {

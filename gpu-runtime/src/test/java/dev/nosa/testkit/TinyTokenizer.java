@@ -23,6 +23,9 @@ public final class TinyTokenizer {
     /** Id of byte 0; the other bytes follow. */
     public static final int FIRST_BYTE = 2;
 
+    /** Id of the token AD E4: the end of one character and the begin of another. */
+    public static final int STRADDLING = FIRST_BYTE + 256 + 11;
+
     /** Merged bytes, left and right. The later ones cut UTF-8: E4 B8 begins a character, AD E4 straddles two. */
     private static final List<byte[][]> MERGES = List.of(
             merge(" ", "t"),

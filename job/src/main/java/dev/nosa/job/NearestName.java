@@ -8,10 +8,11 @@ import java.util.Optional;
 final class NearestName {
     private NearestName() {}
 
-    /** The known name with the fewest edits, if a third of the letters or fewer differ. */
+    /** The known name with the fewest edits, the longest of several, if a third of the letters or fewer differ. */
     static Optional<String> of(String name, Collection<String> known) {
         return known.stream()
                 .min(Comparator.<String>comparingInt(candidate -> distance(name, candidate))
+                        .thenComparing(Comparator.comparing(String::length).reversed())
                         .thenComparing(Comparator.naturalOrder()))
                 .filter(candidate -> distance(name, candidate) <= Math.max(1, Math.max(name.length(), 6) / 3));
     }

@@ -11,6 +11,13 @@ import org.apache.spark.util.LongAccumulator;
  * Spark runs twice counts twice.
  */
 public final class RunProgress implements Serializable {
+    /** Name of the accumulator of rows done, for listeners: the driver's own value waits for the end of a task. */
+    public static final String DOCUMENTS = "nosa documents";
+    /** Name of the accumulator of prompt tokens. */
+    public static final String PROMPT_TOKENS = "nosa prompt tokens";
+    /** Name of the accumulator of output tokens. */
+    public static final String OUTPUT_TOKENS = "nosa output tokens";
+
     private static final long serialVersionUID = 1L;
 
     private final LongAccumulator documents;
@@ -24,11 +31,11 @@ public final class RunProgress implements Serializable {
     private final LongAccumulator blocksMissed;
 
     public RunProgress(SparkContext context) {
-        documents = context.longAccumulator("nosa documents");
+        documents = context.longAccumulator(DOCUMENTS);
         errors = context.longAccumulator("nosa errors");
         truncated = context.longAccumulator("nosa truncated");
-        promptTokens = context.longAccumulator("nosa prompt tokens");
-        outputTokens = context.longAccumulator("nosa output tokens");
+        promptTokens = context.longAccumulator(PROMPT_TOKENS);
+        outputTokens = context.longAccumulator(OUTPUT_TOKENS);
         prefillMillis = context.longAccumulator("nosa prefill ms");
         decodeMillis = context.longAccumulator("nosa decode ms");
         blocksSelected = context.longAccumulator("nosa blocks selected");

@@ -2,21 +2,28 @@ package dev.nosa.spark;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 
-/** A session with two task threads, for tests. */
+/** A session on two local cores, and datasets for it. */
 final class LocalSpark {
-    static final StructType DOCUMENT = new StructType().add("id", "string").add("text", "string");
+    static final StructType DOCUMENTS = new StructType()
+            .add("id", DataTypes.StringType)
+            .add("text", DataTypes.StringType)
+            .add("rank", DataTypes.IntegerType);
 
     private LocalSpark() {}
 
-    static SparkSession start() {
+    static SparkSession session() {
         return SparkSession.builder()
                 .master("local[2]")
+                .appName("nosa-udf-tests")
                 .config("spark.ui.enabled", false)
                 .config("spark.sql.shuffle.partitions", 2)
                 .config("spark.driver.host", "localhost")
@@ -24,12 +31,29 @@ final class LocalSpark {
                 .getOrCreate();
     }
 
-    /** Rows {@code id0}, {@code id1}, ... in so many partitions. */
-    static Dataset<Row> documents(SparkSession spark, List<String> texts, int partitions) {
+    /** {@code count} documents of different lengths, ids d0, d1, ... */
+    static List<Row> documents(int count) {
         List<Row> rows = new ArrayList<>();
-        for (int i = 0; i < texts.size(); i++) {
-            rows.add(RowFactory.create("id" + i, texts.get(i)));
+        for (int i = 0; i < count; i++) {
+            rows.add(RowFactory.create("d" + i, "the quick brown fox number " + i + " jumps. ".repeat(1 + 7 * i), i));
         }
-        return spark.createDataFrame(rows, DOCUMENT).repartition(partitions);
+        return rows;
+    }
+
+    static Dataset<Row> dataset(List<Row> rows, int partitions) {
+        return session()
+                .createDataset(rows, org.apache.spark.sql.Encoders.row(DOCUMENTS))
+                .repartition(partitions);
+    }
+
+    static Map<String, Row> byId(Dataset<Row> output) {
+        Map<String, Row> rows = new TreeMap<>();
+        for (Row row : output.collectAsList()) {
+            Row before = rows.put(String.valueOf(row.<Object>getAs("id")), row);
+            if (before != null) {
+                throw new AssertionError("two rows with id " + row.getAs("id"));
+            }
+        }
+        return rows;
     }
 }

@@ -40,10 +40,6 @@ class NosaBuilderTest {
                 Arguments.of(generate().repetitionPenalty(0), "repetition-penalty = 0.0"),
                 Arguments.of(generate().stop(""), "stop: an empty stop string"),
                 Arguments.of(generate().prompt(""), "prompt: the template is empty"),
-                Arguments.of(generate().prompt("Summarize:"), "prompt: must refer to the text column, {text}"),
-                Arguments.of(
-                        generate().prompt("{text}").textColumn("body"),
-                        "prompt: must refer to the text column, {body}"),
                 Arguments.of(generate().textColumn(" "), "text-column is empty"),
                 Arguments.of(generate().idColumn(""), "id-column is empty"),
                 Arguments.of(generate().backend("gpu"), "backend = gpu: must be auto, cpu or cuda"),
@@ -137,6 +133,15 @@ class NosaBuilderTest {
     }
 
     @Test
+    void thePromptMustReferToTheText() {
+        assertThatThrownBy(() -> generate().prompt("Summarize:").build().schema(INPUT))
+                .hasMessageContaining("prompt: must refer to the text column, {text}");
+        assertThatThrownBy(() ->
+                        generate().prompt("{text}").textColumn("title").build().schema(INPUT))
+                .hasMessageContaining("prompt: must refer to the text column, {title}");
+    }
+
+    @Test
     void theTextMustBeAString() {
         assertThatThrownBy(() -> generate().textColumn("year").build().schema(INPUT))
                 .hasMessage("text-column: column 'year' is int; it must be a string");
@@ -144,7 +149,8 @@ class NosaBuilderTest {
 
     @Test
     void otherColumnsOfThePromptMustConvertToAString() {
-        assertThat(generate().prompt("{year}: {text}").build().schema(INPUT).fieldNames()).contains("status");
+        assertThat(generate().prompt("{year}: {text}").build().schema(INPUT).fieldNames())
+                .contains("status");
         assertThatThrownBy(() -> generate().prompt("{answers} {text}").build().schema(INPUT))
                 .hasMessageContaining("prompt: column 'answers' is array<string>");
         assertThatThrownBy(() -> generate().idColumn("answers").build().schema(INPUT))
@@ -153,7 +159,8 @@ class NosaBuilderTest {
 
     @Test
     void continuationsMustBeAnArrayOfStrings() {
-        assertThat(score().continuationsColumn("answers").build().schema(INPUT).fieldNames()).contains("status");
+        assertThat(score().continuationsColumn("answers").build().schema(INPUT).fieldNames())
+                .contains("status");
         assertThatThrownBy(() -> score().continuationsColumn("title").build().schema(INPUT))
                 .hasMessage("continuations-column = title: must be array<string>, is string");
     }

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.nosa.engine.EngineConfig;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -19,9 +18,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -29,20 +26,10 @@ import org.junit.jupiter.api.Test;
 class NosaTransformTest {
     private static final int MAX_POSITIONS = 200;
 
-    private static SparkSession spark;
+    private static final SparkSession SPARK = LocalSpark.session();
 
     /** What the tasks of this JVM start; static because a task gets a copy of everything else. */
     private static volatile FakeEngine engine;
-
-    @BeforeAll
-    static void startSpark() {
-        spark = LocalSpark.start();
-    }
-
-    @AfterAll
-    static void stopSpark() {
-        spark.stop();
-    }
 
     @BeforeEach
     void newEngine() {
@@ -67,7 +54,7 @@ class NosaTransformTest {
         texts.set(7, "long ".repeat(100));
         texts.set(11, "REFUSE");
 
-        Map<String, Row> rows = byId(generate().build().transform(documents(texts, 3)));
+        Map<String, Row> rows = LocalSpark.byId(generate().build().transform(documents(texts, 3)));
 
         assertThat(rows).hasSize(20);
         assertThat(rows.get("id3").<String>getAs("error")).isEqualTo("column 'text' is null");
@@ -100,7 +87,7 @@ class NosaTransformTest {
 
     @Test
     void aTextThatIsTooLongIsCutOnRequest() {
-        Map<String, Row> rows = byId(generate()
+        Map<String, Row> rows = LocalSpark.byId(generate()
                 .onTooLong(OnTooLong.TRUNCATE_TAIL)
                 .build()
                 .transform(documents(List.of("short", "x".repeat(1000)), 1)));
@@ -119,8 +106,8 @@ class NosaTransformTest {
                 .withColumn("dotted.name", functions.struct(functions.col("id")))
                 .withColumn("unused", functions.raise_error(functions.lit("not read")));
 
-        Map<String, Row> rows =
-                byId(generate().passThrough("n", "tags", "dotted.name").build().transform(input));
+        Map<String, Row> rows = LocalSpark.byId(
+                generate().passThrough("n", "tags", "dotted.name").build().transform(input));
 
         assertThat(rows).hasSize(10);
         rows.forEach((id, row) -> {
@@ -136,7 +123,8 @@ class NosaTransformTest {
         Dataset<Row> input = documents(texts(2), 1)
                 .withColumn("unread", functions.when(functions.col("id").equalTo("id1"), "not UTF-8"));
 
-        Map<String, Row> rows = byId(generate().errorColumn("unread").build().transform(input));
+        Map<String, Row> rows =
+                LocalSpark.byId(generate().errorColumn("unread").build().transform(input));
 
         assertThat(rows.get("id0").<String>getAs("status")).isEqualTo("ok");
         assertThat(rows.get("id1").<String>getAs("error")).isEqualTo("not UTF-8");
@@ -154,17 +142,17 @@ class NosaTransformTest {
 
     @Test
     void scoresEachRowsOwnContinuations() {
-        StructType schema = LocalSpark.DOCUMENT.add("answers", DataTypes.createArrayType(DataTypes.StringType));
-        Dataset<Row> input = spark.createDataFrame(
+        StructType schema = LocalSpark.DOCUMENTS.add("answers", DataTypes.createArrayType(DataTypes.StringType));
+        Dataset<Row> input = SPARK.createDataFrame(
                 List.of(
-                        RowFactory.create("a", "text", new String[] {"yes", "n\u00f6"}),
-                        RowFactory.create("b", "text", new String[0]),
-                        RowFactory.create("c", "text", null),
-                        RowFactory.create("d", "text", new String[] {"yes", null}),
-                        RowFactory.create("e", "x".repeat(190), new String[] {"y", "longer than that"})),
+                        RowFactory.create("a", "text", 0, new String[] {"yes", "n\u00f6"}),
+                        RowFactory.create("b", "text", 0, new String[0]),
+                        RowFactory.create("c", "text", 0, null),
+                        RowFactory.create("d", "text", 0, new String[] {"yes", null}),
+                        RowFactory.create("e", "x".repeat(190), 0, new String[] {"y", "longer than that"})),
                 schema);
 
-        Map<String, Row> rows = byId(NosaScore.builder("model")
+        Map<String, Row> rows = LocalSpark.byId(NosaScore.builder("model")
                 .starter(NosaTransformTest::start)
                 .continuationsColumn("answers")
                 .build()
@@ -188,7 +176,7 @@ class NosaTransformTest {
         List<String> texts = texts(10);
         texts.set(2, null);
         texts.set(4, "x".repeat(1000));
-        RunProgress progress = new RunProgress(spark.sparkContext());
+        RunProgress progress = new RunProgress(SPARK.sparkContext());
 
         generate()
                 .onTooLong(OnTooLong.TRUNCATE_HEAD)
@@ -267,12 +255,12 @@ class NosaTransformTest {
     void aCancelledJobCancelsItsRequests() {
         engine = new FakeEngine(MAX_POSITIONS, false);
         CompletableFuture<List<Row>> job = CompletableFuture.supplyAsync(() -> {
-            spark.sparkContext().setJobGroup("to-cancel", "", false);
+            SPARK.sparkContext().setJobGroup("to-cancel", "", false);
             return generate().build().transform(documents(texts(100), 2)).collectAsList();
         });
         await(() -> engine.requests().size() >= 16);
 
-        spark.sparkContext().cancelJobGroup("to-cancel");
+        SPARK.sparkContext().cancelJobGroup("to-cancel");
 
         assertThatThrownBy(() -> job.orTimeout(20, TimeUnit.SECONDS).join()).hasMessageContaining("cancelled");
         await(() -> engine.requests().stream().allMatch(FakeEngine.Pending::isCancelled));
@@ -297,20 +285,16 @@ class NosaTransformTest {
     }
 
     private static Dataset<Row> documents(List<String> texts, int partitions) {
-        return LocalSpark.documents(spark, texts, partitions);
+        List<Row> rows = new ArrayList<>();
+        for (int i = 0; i < texts.size(); i++) {
+            rows.add(RowFactory.create("id" + i, texts.get(i), i));
+        }
+        return LocalSpark.dataset(rows, partitions);
     }
 
     private static List<String> texts(int count) {
         return new ArrayList<>(
                 IntStream.range(0, count).mapToObj(i -> "text id" + i).toList());
-    }
-
-    private static Map<String, Row> byId(Dataset<Row> rows) {
-        Map<String, Row> byId = new HashMap<>();
-        for (Row row : rows.collectAsList()) {
-            assertThat(byId.put(row.getAs("id"), row)).isNull();
-        }
-        return byId;
     }
 
     private static void await(BooleanSupplier condition) {

@@ -1,0 +1,119 @@
+package dev.nosa.reference;
+
+import dev.nosa.cache.BlockTable;
+import dev.nosa.cache.KvLayout;
+import dev.nosa.checkpoint.Checkpoint;
+import dev.nosa.model.ModelConfig;
+import dev.nosa.runner.ModelRunner;
+import dev.nosa.runner.ModelRunners;
+import dev.nosa.runner.RunnerOptions;
+import dev.nosa.runner.SequenceInput;
+import dev.nosa.runner.SequenceOutput;
+import dev.nosa.runner.TokenRequest;
+import dev.nosa.sparse.AttentionMode;
+import dev.nosa.sparse.WindowMath;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+
+/** A CPU runner, and the log-probabilities of the whole vocabulary that it gives for each token it computes. */
+final class RunnerHarness implements AutoCloseable {
+    private static final int ROWS = 4;
+
+    private final ModelConfig config;
+    private final ModelRunner runner;
+    private final int maxTokens;
+    private final int blocksPerRow;
+    private final List<Integer> hostBlocks;
+
+    RunnerHarness(ModelConfig config, AttentionMode mode, Checkpoint checkpoint, int slots, int maxTokens) {
+        this.config = config;
+        this.maxTokens = maxTokens;
+        blocksPerRow = WindowMath.blocks(maxTokens, config.sparse());
+        hostBlocks =
+                new ArrayList<>(IntStream.range(0, ROWS * blocksPerRow).boxed().toList());
+        Collections.shuffle(hostBlocks, new Random(1));
+        KvLayout layout =
+                new KvLayout(config.layers(), config.kvHeads(), config.headDim(), mode, config.sparse(), slots, 4, 4);
+        RunnerOptions options = new RunnerOptions("cpu", hostBlocks.size(), maxTokens, ROWS, "f32", "f32", 2);
+        runner = ModelRunners.create(config, mode, checkpoint, layout, options);
+    }
+
+    /** The smallest number of slots that a layout takes. */
+    static int fewestSlots(ModelConfig config) {
+        return config.sparse().maxBudget() + 1;
+    }
+
+    void open(int row) {
+        runner.open(row, maxTokens);
+    }
+
+    void release(int row) {
+        runner.release(row);
+    }
+
+    /** Forks after {@code length} tokens; both rows' tables name the same host block for each finished block. */
+    void fork(int parent, int child, int length) {
+        int finished = length / config.sparse().blockSize();
+        for (int b = 0; b < finished; b++) {
+            hostBlocks.set(child * blocksPerRow + b, hostBlocks.get(parent * blocksPerRow + b));
+        }
+        runner.fork(parent, child, length, maxTokens);
+    }
+
+    /** Tokens [from, to) of a sequence as a prefill chunk. */
+    SequenceInput chunk(int row, int[] sequence, int from, int to) {
+        return input(row, sequence, from, to, false);
+    }
+
+    /** The token at {@code position} of a sequence as a decode step. */
+    SequenceInput decode(int row, int[] sequence, int position) {
+        return input(row, sequence, position, position + 1, true);
+    }
+
+    private SequenceInput input(int row, int[] sequence, int from, int to, boolean decode) {
+        int blocks = WindowMath.blocks(to, config.sparse());
+        BlockTable table = BlockTable.of(IntStream.range(0, blocks)
+                .map(b -> hostBlocks.get(row * blocksPerRow + b))
+                .toArray());
+        int vocab = config.vocabSize();
+        int[] rows = IntStream.range(0, (to - from) * vocab).map(i -> i / vocab).toArray();
+        int[] ids = IntStream.range(0, (to - from) * vocab).map(i -> i % vocab).toArray();
+        return new SequenceInput(
+                row, from, Arrays.copyOfRange(sequence, from, to), table, decode, new TokenRequest.Score(rows, ids));
+    }
+
+    List<SequenceOutput> run(SequenceInput... batch) {
+        return runner.run(List.of(batch));
+    }
+
+    /** Prefills a fresh row in chunks and releases it: [t][vocab]. */
+    float[][] prefill(int[] sequence, int chunkTokens) {
+        open(0);
+        float[][] logProbs = new float[sequence.length][];
+        for (int from = 0; from < sequence.length; from += chunkTokens) {
+            int to = Math.min(from + chunkTokens, sequence.length);
+            System.arraycopy(split(run(chunk(0, sequence, from, to)).get(0)), 0, logProbs, from, to - from);
+        }
+        release(0);
+        return logProbs;
+    }
+
+    /** Log-probabilities of each computed token, [n][vocab]. */
+    float[][] split(SequenceOutput output) {
+        int vocab = config.vocabSize();
+        float[][] rows = new float[output.logProbs().length / vocab][];
+        for (int n = 0; n < rows.length; n++) {
+            rows[n] = Arrays.copyOfRange(output.logProbs(), n * vocab, (n + 1) * vocab);
+        }
+        return rows;
+    }
+
+    @Override
+    public void close() {
+        runner.close();
+    }
+}

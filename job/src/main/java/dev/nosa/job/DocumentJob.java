@@ -1,0 +1,181 @@
+package dev.nosa.job;
+
+import static org.apache.spark.sql.functions.col;
+
+import dev.nosa.engine.EngineConfig;
+import dev.nosa.model.ModelConfig;
+import dev.nosa.spark.NosaBuilder;
+import dev.nosa.spark.PromptTemplate;
+import dev.nosa.spark.RunProgress;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** One pass over the documents: check everything, read, transform, write, report. */
+abstract class DocumentJob implements Callable<Integer> {
+    @Spec
+    CommandSpec spec;
+
+    @Mixin
+    final CommonOptions common = new CommonOptions();
+
+    @Mixin
+    final ModelOptions model = new ModelOptions();
+
+    @Mixin
+    final InputOptions input = new InputOptions();
+
+    @Mixin
+    final PromptOptions prompt = new PromptOptions();
+
+    @Mixin
+    final OutputOptions output = new OutputOptions();
+
+    @Option(
+            names = "--show",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Print the results of the first N documents, by id, at the end (default: 0)")
+    int show;
+
+    /** What the job is run with, all of it checked. */
+    record Setup(EngineConfig engine, String prompt) {}
+
+    /** Checks the options of the subcommand itself. */
+    abstract void checkOwnOptions();
+
+    /** Columns that the subcommand reads beside those of the shared options, and the option that names them. */
+    abstract void checkOwnColumns(Dataset<Row> rows);
+
+    /** Tokens that a document needs beside its prompt, at least. */
+    abstract int extraTokens();
+
+    abstract Dataset<Row> transform(Dataset<Row> documents, Setup setup, RunProgress progress);
+
+    /** Sets the options that all subcommands share. */
+    <B extends NosaBuilder<B>> B configure(B builder, Setup setup, RunProgress progress) {
+        EngineConfig engine = setup.engine();
+        return builder.prompt(setup.prompt())
+                .system(prompt.system)
+                .useChatTemplate(!prompt.raw)
+                .onTooLong(prompt.policy())
+                .textColumn(input.textColumn)
+                .idColumn(DocumentIds.COLUMN)
+                .errorColumn(InputReader.ERROR_COLUMN)
+                .passThrough(input.passThrough.toArray(String[]::new))
+                .progress(progress)
+                .backend(engine.backend())
+                .mode(engine.mode())
+                .maxBatch(engine.maxBatch())
+                .maxStepTokens(engine.maxStepTokens())
+                .maxContext(engine.maxContext())
+                .slots(engine.slots())
+                .hostKv(engine.hostKvBytes())
+                .deviceKv(engine.deviceKvBytes())
+                .kvDtype(engine.kvDtype())
+                .weightDtype(engine.weightDtype())
+                .threads(engine.threads());
+    }
+
+    /** The column that {@code --show} prints. */
+    abstract String resultColumn();
+
+    @Override
+    public final Integer call() throws IOException {
+        input.check();
+        output.check();
+        checkOwnOptions();
+        prompt.policy();
+        Setup setup = new Setup(model.engineConfig(), prompt.text());
+        ModelConfig config = ModelCheck.read(setup.engine());
+
+        boolean ownSession = SparkSession.getDefaultSession().isEmpty();
+        SparkSession spark =
+                SparkSession.builder().appName("nosa " + spec.name()).getOrCreate();
+        try {
+            return run(spark, setup, config);
+        } finally {
+            if (ownSession) {
+                spark.stop();
+            }
+        }
+    }
+
+    private int run(SparkSession spark, Setup setup, ModelConfig config) throws IOException {
+        InputPaths paths = InputPaths.find(input.input, spark.sparkContext().hadoopConfiguration());
+        Dataset<Row> rows = new InputReader(spark, input, paths).open();
+        String idColumn = checkColumns(rows, PromptOptions.parse(setup.prompt()));
+        OutputWriter writer =
+                OutputWriter.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
+        ModelCheck.requireRoom(setup.engine(), config, extraTokens());
+        rows = DocumentIds.assign(rows, idColumn);
+        long total = rows.count();
+
+        RunProgress progress = new RunProgress(spark.sparkContext());
+        Dataset<Row> results = transform(spread(rows, total), setup, progress);
+        TaskProgress tasks = new TaskProgress();
+        spark.sparkContext().addSparkListener(tasks);
+        long start = System.nanoTime();
+        try (ProgressLine line =
+                ProgressLine.start(tasks::snapshot, total, spec.commandLine().getErr())) {
+            writer.write(results);
+        } finally {
+            spark.sparkContext().removeSparkListener(tasks);
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        Dataset<Row> written = spark.read().parquet(writer.target().toString());
+        return report(written, RunReport.of(written, seconds), config);
+    }
+
+    /** Checks every column that an option names, and returns the id column, or null where there is none. */
+    private String checkColumns(Dataset<Row> rows, PromptTemplate template) {
+        InputReader.requireColumns(rows, List.of(input.textColumn), "--text-column");
+        InputReader.requireColumns(rows, input.passThrough, "--pass-through");
+        InputReader.requireColumns(rows, new ArrayList<>(template.columns()), "--prompt");
+        checkOwnColumns(rows);
+        if (input.idColumn != null) {
+            InputReader.requireColumns(rows, List.of(input.idColumn), "--id-column");
+            return input.idColumn;
+        }
+        boolean hasId = Arrays.asList(rows.columns()).contains(InputOptions.DEFAULT_ID_COLUMN);
+        return hasId ? InputOptions.DEFAULT_ID_COLUMN : null;
+    }
+
+    /** As many tasks as cores, so that every executor's engine has work; more where the input is cut finer. */
+    private Dataset<Row> spread(Dataset<Row> rows, long total) {
+        int cores = rows.sparkSession().sparkContext().defaultParallelism();
+        int tasks = input.partitions > 0 ? input.partitions : Math.toIntExact(Math.max(1, Math.min(cores, total)));
+        boolean fine = input.partitions == 0 && rows.javaRDD().getNumPartitions() >= tasks;
+        return fine ? rows : rows.repartition(tasks);
+    }
+
+    private int report(Dataset<Row> written, RunReport report, ModelConfig config) {
+        PrintWriter out = spec.commandLine().getOut();
+        List<Row> shown = written.select(
+                        col("id"), col("status"), col(resultColumn()).cast("string"))
+                .orderBy("id")
+                .takeAsList(show);
+        shown.forEach(row -> out.printf("--- %s (%s)%n%s%n", row.get(0), row.get(1), row.get(2)));
+        report.print(out, config, output.output);
+        if (report.errorRate() <= output.maxErrorRate) {
+            return 0;
+        }
+        PrintWriter err = spec.commandLine().getErr();
+        err.printf(
+                "nosa: error: %d of %d documents failed, more than the share of %s; the output is kept"
+                        + " (--max-error-rate)%n",
+                report.errors(), report.documents(), output.maxErrorRate);
+        err.flush();
+        return Failures.JOB_FAILED;
+    }
+}

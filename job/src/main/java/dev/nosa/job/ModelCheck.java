@@ -1,0 +1,80 @@
+package dev.nosa.job;
+
+import dev.nosa.cache.KvLayout;
+import dev.nosa.checkpoint.Checkpoint;
+import dev.nosa.checkpoint.Checkpoints;
+import dev.nosa.engine.EngineConfig;
+import dev.nosa.model.ModelConfig;
+import dev.nosa.model.ModelConfigParser;
+import dev.nosa.sparse.AttentionMode;
+
+/** What can be said about a model and its budgets from headers alone, before an executor loads it. */
+final class ModelCheck {
+    private ModelCheck() {}
+
+    /** The checkpoint's configuration, if it can run as {@code engine} says. */
+    static ModelConfig read(EngineConfig engine) {
+        ModelConfig model;
+        try (Checkpoint checkpoint = Checkpoints.open(engine.model())) {
+            model = ModelConfigParser.parse(engine.model(), checkpoint);
+        }
+        AttentionMode mode = mode(engine, model);
+        if (mode.usesImportance() && !model.importance()) {
+            throw new UsageException(
+                    "mode " + mode.configName() + " needs an importance head, which " + engine.model()
+                            + " does not have; take full or infllm_v2",
+                    "--mode");
+        }
+        if (engine.maxContext() > model.maxPositions()) {
+            throw new UsageException(
+                    "max-context = " + engine.maxContext() + ": the model ends at " + model.maxPositions() + " tokens",
+                    "--max-context");
+        }
+        return model;
+    }
+
+    static AttentionMode mode(EngineConfig engine, ModelConfig model) {
+        return engine.mode() == null ? model.mode() : engine.mode();
+    }
+
+    /** Fails if not even a document of one token fits the budgets that the user gave. */
+    static void requireRoom(EngineConfig engine, ModelConfig model, int maxNewTokens) {
+        int tokens = maxNewTokens + 1;
+        int limit = engine.maxContext() > 0 ? engine.maxContext() : model.maxPositions();
+        if (tokens > limit) {
+            throw new UsageException(
+                    "max-new-tokens = " + maxNewTokens + " leaves no room for a prompt in " + limit + " tokens",
+                    "--max-new-tokens");
+        }
+        KvLayout layout = layout(engine, model);
+        require(engine.hostKvBytes(), layout.hostBytes(tokens), "host", "--host-kv");
+        require(engine.deviceKvBytes(), layout.deviceBytes(tokens), "device", "--device-kv");
+    }
+
+    private static KvLayout layout(EngineConfig engine, ModelConfig model) {
+        int elementBytes = engine.kvDtype().equals("bf16") ? Short.BYTES : Float.BYTES;
+        int slots = engine.slots() > 0 ? engine.slots() : 2 * model.sparse().maxBudget();
+        try {
+            return new KvLayout(
+                    model.layers(),
+                    model.kvHeads(),
+                    model.headDim(),
+                    mode(engine, model),
+                    model.sparse(),
+                    slots,
+                    elementBytes,
+                    elementBytes);
+        } catch (IllegalArgumentException e) {
+            throw UsageException.of(e);
+        }
+    }
+
+    private static void require(long given, long needed, String tier, String option) {
+        if (given > 0 && given < needed) {
+            throw new UsageException(
+                    ByteSize.format(given) + " of " + tier + " memory is less than the " + ByteSize.format(needed)
+                            + " that the smallest document needs with its output",
+                    option);
+        }
+    }
+}
