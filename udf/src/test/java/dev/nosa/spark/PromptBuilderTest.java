@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.sample.SamplingParams;
+import dev.nosa.tokenizer.ChatTemplate;
 import dev.nosa.tokenizer.Tokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -13,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -148,6 +151,25 @@ class PromptBuilderTest {
     }
 
     @Test
+    void aCutTextGoesThroughTheChatTemplateAgain(@TempDir Path dir) throws Exception {
+        Files.writeString(
+                dir.resolve("chat_template.jinja"),
+                "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]");
+        row.put("text", "x".repeat(200));
+        PromptBuilder builder = new PromptBuilder(
+                options("Sum up: {text}", OnTooLong.TRUNCATE_TAIL, "Be brief."),
+                tokenizer,
+                ChatTemplate.load(dir),
+                100);
+
+        PromptBuilder.Prompt prompt = builder.build(row::get, OUTPUT);
+
+        assertThat(tokenizer.decode(prompt.tokens()))
+                .isEqualTo("[system]Be brief.[user]Sum up: " + "x".repeat(48) + "[assistant]");
+        assertThat(prompt.tokens()).hasSize(90).doesNotContain(ByteTokenizer.BEGIN);
+    }
+
+    @Test
     void aNullTextIsARowsError() {
         assertThatThrownBy(() -> build("{text}", OnTooLong.ERROR, 100)).hasMessage("column 'text' is null");
     }
@@ -190,7 +212,11 @@ class PromptBuilderTest {
 
     private static PromptBuilder builder(
             String template, OnTooLong policy, Tokenizer tokenizer, String system, int maxTokens) {
-        TransformOptions options = new TransformOptions(
+        return new PromptBuilder(options(template, policy, system), tokenizer, Optional.empty(), maxTokens);
+    }
+
+    private static TransformOptions options(String template, OnTooLong policy, String system) {
+        return new TransformOptions(
                 EngineOptions.of(EngineConfig.builder(Path.of("model")).build()),
                 PromptTemplate.parse(template),
                 system,
@@ -202,6 +228,5 @@ class PromptBuilderTest {
                 policy,
                 new TransformOptions.Generation(OUTPUT, SamplingParams.GREEDY, List.of(), List.of()),
                 null);
-        return new PromptBuilder(options, tokenizer, Optional.empty(), maxTokens);
     }
 }
