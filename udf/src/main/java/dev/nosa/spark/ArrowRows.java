@@ -64,14 +64,15 @@ final class ArrowRows {
         return list(column, (ArrayType) type, row);
     }
 
-    private static List<Object> list(ColumnVector column, ArrayType type, int row) {
+    /** An array, and not a List: of the two Spark's row encoder takes arrays alone. */
+    private static Object[] list(ColumnVector column, ArrayType type, int row) {
         ListVector vector = (ListVector) ((ArrowColumnVector) column).getValueVector();
         ColumnVector elements = new ArrowColumnVector(vector.getDataVector());
         List<Object> values = new ArrayList<>();
         for (int i = vector.getElementStartIndex(row); i < vector.getElementEndIndex(row); i++) {
             values.add(value(elements, type.elementType(), i));
         }
-        return values;
+        return values.toArray();
     }
 
     static StructType sparkSchema(Schema schema) {

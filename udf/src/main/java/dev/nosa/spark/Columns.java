@@ -62,6 +62,10 @@ final class Columns {
             requireString("error-column", options.errorColumn(), input);
         }
         options.template().columns().forEach(column -> requireText("prompt", column, input));
+        if (options.template().references(options.textColumn()) == 0) {
+            throw new IllegalArgumentException(
+                    "prompt: must refer to the text column, {" + options.textColumn() + "} (--prompt, --text-column)");
+        }
         options.passThrough().forEach(column -> require("pass-through", column, input));
         if (!options.generates() && options.scoring().column() != null) {
             String column = options.scoring().column();

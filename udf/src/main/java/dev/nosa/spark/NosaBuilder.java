@@ -167,6 +167,8 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     }
 
     TransformOptions options(TransformOptions.Generation generation, TransformOptions.Scoring scoring) {
+        requireName("text-column", textColumn);
+        requireName("id-column", idColumn);
         String template = prompt == null ? "{" + textColumn + "}" : prompt;
         return new TransformOptions(
                 EngineOptions.of(engine.build()),
@@ -180,5 +182,11 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
                 onTooLong,
                 generation,
                 scoring);
+    }
+
+    private static void requireName(String option, String name) {
+        if (name == null || name.isBlank()) {
+            throw new IllegalArgumentException(option + " is empty: must name a column");
+        }
     }
 }

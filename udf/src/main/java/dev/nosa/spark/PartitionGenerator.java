@@ -132,6 +132,7 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
             checkRunning();
             first = finished.poll(POLL_MILLIS, TimeUnit.MILLISECONDS);
         }
+        checkRunning();
         List<Finished> rows = new ArrayList<>();
         rows.add(first);
         finished.drainTo(rows);

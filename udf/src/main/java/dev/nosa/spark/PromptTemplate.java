@@ -56,7 +56,8 @@ public final class PromptTemplate implements Serializable {
     }
 
     private static String columnName(String template, int from, int end) {
-        if (end < 0) {
+        int next = template.indexOf('{', from + 1);
+        if (end < 0 || (next >= 0 && next < end)) {
             throw new IllegalArgumentException(
                     "prompt: '{' at character " + (from + 1) + " is never closed; write {{ for a brace");
         }

@@ -135,11 +135,11 @@ final class RowRequests {
 
     /** From the run's seed and the row's id alone: partitions and batch mates do not matter. */
     static long rowSeed(long seed, String id) {
-        long hash = 0xcbf29ce484222325L ^ seed; // FNV-1a, 64 bits
+        long hash = 0xcbf29ce484222325L; // FNV-1a, 64 bits
         for (byte b : id.getBytes(StandardCharsets.UTF_8)) {
             hash = (hash ^ (b & 0xff)) * 0x100000001b3L;
         }
-        return mix(hash);
+        return mix(seed ^ mix(hash));
     }
 
     /** SplitMix64's finalizer: ids that differ in one character get seeds that differ everywhere. */

@@ -40,12 +40,7 @@ record TransformOptions(
     record Scoring(List<String> continuations, String column) implements Serializable {}
 
     TransformOptions {
-        requireName("text-column", textColumn);
-        requireName("id-column", idColumn);
         passThrough = List.copyOf(passThrough);
-        if (template.references(textColumn) == 0) {
-            throw new IllegalArgumentException("prompt: must refer to the text column, {" + textColumn + "}");
-        }
         int maxContext = engine.maxContext();
         if (generation != null && maxContext > 0 && generation.maxNewTokens() >= maxContext) {
             throw new IllegalArgumentException("max-new-tokens = " + generation.maxNewTokens()
@@ -59,11 +54,5 @@ record TransformOptions(
 
     Schema resultSchema() {
         return generates() ? ResultSchema.GENERATION_ROWS : ResultSchema.SCORING_ROWS;
-    }
-
-    private static void requireName(String option, String name) {
-        if (name == null || name.isBlank()) {
-            throw new IllegalArgumentException(option + " is empty: must name a column");
-        }
     }
 }

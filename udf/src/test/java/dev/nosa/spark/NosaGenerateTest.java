@@ -96,7 +96,7 @@ class NosaGenerateTest {
         assertThat(rows.get("empty").<String>getAs("error")).isEqualTo("column 'text' is empty");
         assertThat(rows.get("long").<String>getAs("error"))
                 .contains("the prompt has ")
-                .contains("of which 595 fit beside the output");
+                .contains("the limit is 595: 600 less 5 for the output");
         assertThat(rows.get("long").<String>getAs("status")).isEqualTo("error");
         assertThat(rows.get("d2").<String>getAs("status")).isEqualTo("ok");
     }
@@ -126,8 +126,7 @@ class NosaGenerateTest {
         run(builder().build(), LocalSpark.documents(4), 4);
         assertThat(ExecutorEngine.started() - before).isLessThanOrEqualTo(1);
         Dataset<Row> other = builder().maxBatch(3).build().transform(LocalSpark.dataset(LocalSpark.documents(2), 1));
-        assertThatThrownBy(other::collectAsList)
-                .hasStackTraceContaining("this executor has an engine with maxBatch = 8, this task wants 3");
+        assertThatThrownBy(other::collectAsList).hasStackTraceContaining("max-batch = 8, but 3 is asked for");
     }
 
     @Test
