@@ -121,7 +121,7 @@ final class BatchRunner implements ModelRunner {
     private void pick(SequenceInput input, int tokenRow, Pending result) {
         try {
             if (input.request() instanceof TokenRequest.Sample sample) {
-                long position = input.start() + input.tokens().length;
+                long position = (long) input.start() + input.tokens().length;
                 result.token =
                         Sampler.sample(logits, sample.params(), sample.history(), sample.historyLength(), position);
             } else if (input.request() instanceof TokenRequest.Score score) {

@@ -16,7 +16,7 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import dev.nosa.backend.Backends;
 import dev.nosa.backend.KvTraffic;
-import dev.nosa.runner.PrefillBench;
+import dev.nosa.runner.RunnerBench;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Set;
@@ -80,7 +80,7 @@ class DependencyTest {
         noClasses()
                 .that(not(resideInAnyPackage("dev.nosa.backend.cpu..", "dev.nosa.backend.cuda..")))
                 .and(not(equivalentTo(Backends.class)))
-                .and(not(belongToAnyOf(PrefillBench.class)))
+                .and(not(belongToAnyOf(RunnerBench.class)))
                 .should()
                 .dependOnClassesThat(resideInAnyPackage("dev.nosa.backend.cpu..", "dev.nosa.backend.cuda.."))
                 .check(CLASSES);

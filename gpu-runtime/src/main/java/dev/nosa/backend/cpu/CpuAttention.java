@@ -239,7 +239,8 @@ final class CpuAttention implements AutoCloseable {
         FloatPointer kv = over.kv.view();
         FloatPointer p = products.view();
         for (int j = 0; j < over.count; j++) {
-            CpuLinear.gemm(g, bs, d, q, d, kv.position(over.keys[over.from + j]), bs, 0f, p.position(j * bs), width);
+            CpuLinear.gemm(
+                    g, bs, d, q, d, kv.position(over.keys[over.from + j]), bs, 0f, p.position((long) j * bs), width);
         }
         float[] weights = worker.scores(g * width);
         products.get(0, weights, 0, g * width);
@@ -249,7 +250,7 @@ final class CpuAttention implements AutoCloseable {
         FloatPointer o = outputs.view();
         for (int j = 0; j < over.count; j++) {
             kv.position(over.keys[over.from + j] + bs * d);
-            CpuLinear.gemm(g, d, bs, p.position(j * bs), width, kv, d, j == 0 ? 0f : 1f, o, d);
+            CpuLinear.gemm(g, d, bs, p.position((long) j * bs), width, kv, d, j == 0 ? 0f : 1f, o, d);
         }
         outputs.get(0, out, outAt, g * d);
         for (int i = 0; i < g * d; i++) {
