@@ -71,7 +71,7 @@ public final class MemoryPlanner {
                         + " {} of the longest ({} tokens: {} blocks, {} device MiB)",
                 budget.hostBlocks(),
                 layout.hostBlockBytes(),
-                budget.hostBlocks() * layout.hostBlockBytes() >> 20,
+                (budget.hostBlocks() * layout.hostBlockBytes()) >> 20,
                 budget.deviceBytes() >> 20,
                 layout.slotsFor(maxContext),
                 maxBatch,

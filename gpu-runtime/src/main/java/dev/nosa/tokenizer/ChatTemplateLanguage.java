@@ -7,6 +7,7 @@ import com.hubspot.jinjava.interpret.Context.Library;
 import com.hubspot.jinjava.lib.fn.ELFunctionDefinition;
 import com.hubspot.jinjava.loader.ResourceNotFoundException;
 import com.hubspot.jinjava.objects.date.StrftimeFormatter;
+import java.time.ZoneId;
 import java.time.ZonedDateTime;
 import java.util.Locale;
 import java.util.Map;
@@ -82,7 +83,7 @@ final class ChatTemplateLanguage {
 
         /** The time in {@code strftime}'s format. */
         public static String strftimeNow(String format) {
-            return StrftimeFormatter.format(ZonedDateTime.now(), format, Locale.ENGLISH);
+            return StrftimeFormatter.format(ZonedDateTime.now(ZoneId.systemDefault()), format, Locale.ENGLISH);
         }
     }
 
