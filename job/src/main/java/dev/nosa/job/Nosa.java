@@ -25,6 +25,9 @@ import picocli.CommandLine.ParseResult;
         versionProvider = Version.class,
         subcommands = {GenerateJob.class, ScoreJob.class, BenchCommand.class, HelpCommand.class})
 public final class Nosa {
+    /** Commands take options alone, and "--" may be a stop string: what no argument can hold ends the options. */
+    static final String NO_DELIMITER = "\0";
+
     private Nosa() {}
 
     /** Ends the JVM with the exit code unless it is 0, which a cluster manager wants to see as a plain return. */
@@ -62,6 +65,7 @@ public final class Nosa {
                 .setOut(out)
                 .setErr(err)
                 .setExpandAtFiles(false)
+                .setEndOfOptionsDelimiter(NO_DELIMITER)
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);
     }
@@ -97,6 +101,7 @@ public final class Nosa {
         try {
             new CommandLine(command.getCommandSpec().userObject().getClass())
                     .setExpandAtFiles(false)
+                    .setEndOfOptionsDelimiter(NO_DELIMITER)
                     .parseArgs(args.toArray(String[]::new));
         } catch (ParameterException e) {
             ArgSpec argument = e.getArgSpec();

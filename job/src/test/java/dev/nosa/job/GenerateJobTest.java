@@ -170,7 +170,7 @@ class GenerateJobTest extends JobFixture {
         // Another configuration than the engine's that this JVM has already: the tasks fail.
         CommandRun run = generate(input, output, "--output-mode=overwrite", "--max-batch=3");
         assertThat(run.code()).isEqualTo(1);
-        assertThat(run.err()).contains("nosa: error: ").contains("maxBatch");
+        assertThat(run.err()).contains("nosa: error: ").contains("max-batch");
         assertThat(read(output)).containsOnlyKeys("a");
         assertThat(folder.toFile().list((dir, name) -> name.startsWith(".survives")))
                 .isEmpty();

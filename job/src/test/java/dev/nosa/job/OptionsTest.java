@@ -15,7 +15,10 @@ import picocli.CommandLine.TypeConversionException;
 class OptionsTest {
     private static GenerateJob parse(String... args) {
         GenerateJob job = new GenerateJob();
-        new CommandLine(job).setExpandAtFiles(false).parseArgs(args);
+        new CommandLine(job)
+                .setExpandAtFiles(false)
+                .setEndOfOptionsDelimiter(Nosa.NO_DELIMITER)
+                .parseArgs(args);
         return job;
     }
 
