@@ -121,21 +121,21 @@ final class BenchCommand implements Callable<Integer> {
         try (Checkpoint checkpoint = Checkpoints.open(model)) {
             ModelConfig config = ModelConfigParser.parse(model, checkpoint);
             int workers = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
-            double peak = SgemmPeak.measure(workers).gigaflops();
-            report("sgemm_peak", "gflops", peak, Map.of("threads", workers));
             RunnerBench.Plan plan = new RunnerBench.Plan(context, newTokens, repeats, LARGE_BATCH, workers);
             for (AttentionMode mode : AttentionMode.values()) {
                 if (config.importance() || !mode.usesImportance()) {
-                    mode(config, checkpoint, mode, plan, peak);
+                    mode(config, checkpoint, mode, plan);
                 }
             }
         }
     }
 
-    private void mode(
-            ModelConfig config, Checkpoint checkpoint, AttentionMode mode, RunnerBench.Plan plan, double peak) {
+    private void mode(ModelConfig config, Checkpoint checkpoint, AttentionMode mode, RunnerBench.Plan plan) {
         try (RunnerBench bench = new RunnerBench(config, mode, checkpoint, plan)) {
             Map<String, Object> labels = Map.of("mode", mode.configName(), "context", context);
+            // Beside the prefill, since a shared machine's speed drifts.
+            double peak = SgemmPeak.measure(plan.threads()).gigaflops();
+            report("sgemm_peak", "gflops", peak, Map.of("threads", plan.threads()));
             RunnerBench.Prefill prefill = bench.prefill();
             report("prefill", "tokens_per_s", prefill.tokensPerSecond(), labels);
             double products = prefill.products().gigaflops();
