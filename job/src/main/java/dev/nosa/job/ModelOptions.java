@@ -96,7 +96,8 @@ final class ModelOptions {
             throw new UsageException("the folder of a checkpoint is required", "--model");
         }
         try {
-            return EngineConfig.builder(model)
+            // Executors run in folders of their own.
+            return EngineConfig.builder(model.toAbsolutePath())
                     .backend(backend)
                     .mode(mode == null ? null : AttentionMode.parse(mode))
                     .maxBatch(maxBatch)

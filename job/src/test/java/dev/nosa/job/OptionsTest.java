@@ -24,9 +24,15 @@ class OptionsTest {
 
     @Test
     void defaultsAreTheEngines() {
-        assertThat(parse("--model", "m").model.engineConfig())
-                .isEqualTo(EngineConfig.builder(Path.of("m")).build());
+        assertThat(parse("--model", "/m").model.engineConfig())
+                .isEqualTo(EngineConfig.builder(Path.of("/m")).build());
         assertThat(parse().sampling.params()).isEqualTo(SamplingParams.GREEDY);
+    }
+
+    @Test
+    void executorsGetTheModelsWholePath() {
+        assertThat(parse("--model", "m").model.engineConfig().model())
+                .isEqualTo(Path.of("m").toAbsolutePath());
     }
 
     @Test
