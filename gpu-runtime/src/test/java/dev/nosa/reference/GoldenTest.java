@@ -33,7 +33,10 @@ import org.junit.jupiter.params.provider.ValueSource;
  * complete at the query's position in forced blocks only.
  */
 class GoldenTest {
-    /** What BF16 costs the recorded logits, 4.2 % at the most; the runner agrees with the reference here to 1e-3. */
+    /**
+     * What BF16 costs the recorded logits where the same blocks are attended: at most 4.2 %, which is how far the
+     * reference in double precision is from them too.
+     */
     private static final double RUNNER_TOLERANCE = 0.05;
 
     private static final int KV_HEADS = 2;
@@ -172,6 +175,66 @@ class GoldenTest {
     }
 
     @Test
+    void blockScoresOfDecodeStepsFollowFromTheTokensAndRankAlikeUpToRounding() throws IOException {
+        GoldenData golden = golden("hf_6213");
+        int start = golden.ints("prompt").length;
+        double[][] recordedQuery = golden.rows("L0.dec_pq");
+        double[][] recordedImportance = golden.rows("L0.dec_pcis");
+        int steps = recordedQuery.length / KV_HEADS;
+        int[] tokens = IntStream.concat(
+                        Arrays.stream(golden.ints("prompt")),
+                        Arrays.stream(golden.ints("gen")).limit(steps))
+                .toArray();
+        int[] positions = IntStream.range(start, start + steps).toArray();
+        ReferenceModel reference = reference();
+        LayerTrace trace = reference.attention(0, reference.embed(tokens), positions);
+        ReferenceSelection firstCut =
+                new ReferenceSelection(AttentionMode.INFLLM_V2, new SparseConfig(64, 32, 16, 1, 16, 33, 16, 0));
+        ReferenceSelection secondCut = new ReferenceSelection(AttentionMode.DMA, SparseConfig.DEFAULT);
+        for (int row = 0; row < recordedQuery.length; row++) {
+            int position = start + row / KV_HEADS;
+            LayerTrace.HeadRow own = trace.rows()[row / KV_HEADS][row % KV_HEADS];
+            assertRankAlike(firstCut, position, own.queryScores(), recordedQuery[row]);
+            int[] taken = firstCut.choose(position, recordedQuery[row], recordedImportance[row])
+                    .blocks();
+            assertRankAlike(
+                    secondCut,
+                    position,
+                    without(own.importanceScores(), taken),
+                    without(recordedImportance[row], taken));
+        }
+    }
+
+    /** The scores, those of blocks that the first cut took raised so that the second cut takes them first. */
+    private static double[] without(double[] scores, int[] taken) {
+        double[] raised = scores.clone();
+        for (int b : taken) {
+            raised[b] = Double.POSITIVE_INFINITY;
+        }
+        return raised;
+    }
+
+    /** Block scores agree, and blocks that only one of the two selects have own scores that BF16 hardly tells apart. */
+    private void assertRankAlike(ReferenceSelection cut, int position, double[] own, double[] recorded) {
+        int[] unforced = IntStream.range(0, own.length)
+                .filter(b -> !cut.isForced(b, position / 64) && own[b] < Double.POSITIVE_INFINITY)
+                .toArray();
+        double error = relativeError(
+                Arrays.stream(unforced).mapToDouble(b -> own[b]).toArray(),
+                Arrays.stream(unforced).mapToDouble(b -> recorded[b]).toArray());
+        int[] ownBlocks = cut.choose(position, own, own).blocks();
+        int[] recordedBlocks = cut.choose(position, recorded, recorded).blocks();
+        double[] disputed = Arrays.stream(unforced)
+                .filter(b -> Arrays.binarySearch(ownBlocks, b) >= 0 != Arrays.binarySearch(recordedBlocks, b) >= 0)
+                .mapToDouble(b -> own[b])
+                .sorted()
+                .toArray();
+        double spread = disputed.length == 0 ? 0 : 1 - disputed[0] / disputed[disputed.length - 1];
+        assertThat(error).as("block scores at %d", position).isLessThan(0.005);
+        assertThat(spread).as("disputed blocks at %d: %s", position, disputed).isLessThan(0.01);
+    }
+
+    @Test
     void wholeReferenceFollowsFromTheTokens() throws IOException {
         GoldenData golden = golden("hf_700");
         ReferenceModel.Run run = reference().run(golden.ints("prompt"));
@@ -209,9 +272,11 @@ class GoldenTest {
                     errors.add(logitError(logProbs, expected[step]));
                 }
                 errors.sort(null);
-                // Two in five recorded decode steps of hf_6213 tie at a cut in BF16 and attend other blocks; hf_700 has
-                // fewer blocks than the budget, so nothing is selected.
+                // BF16 scores rank blocks at the cuts otherwise in half of the recorded decode rows of hf_6213, see
+                // blockScoresOfDecodeStepsFollowFromTheTokensAndRankAlikeUpToRounding: those steps attend another block
+                // or two. hf_700 has fewer blocks than the budget, so nothing is selected.
                 boolean selects = run.equals("hf_6213");
+                assertThat(errors.get(0)).isLessThan(RUNNER_TOLERANCE);
                 assertThat(errors.get(errors.size() / 2)).isLessThan(selects ? 0.1 : RUNNER_TOLERANCE);
                 assertThat(errors.get(errors.size() - 1)).isLessThan(selects ? 0.3 : RUNNER_TOLERANCE);
             }
@@ -220,10 +285,7 @@ class GoldenTest {
 
     private void assertTrace(GoldenData golden, String layer, LayerTrace trace, double tolerance) {
         int[] blocks = golden.ints(layer + "topk_sel");
-        double[][] queryScores = golden.rows(layer + "pooled_q_sel");
-        double[][] importance = golden.rows(layer + "pooled_cis_sel");
         double[][][] compressed = golden.heads(layer + "ck");
-        int same = 0;
         for (int g = 0; g < KV_HEADS; g++) {
             int head = g;
             assertThat(relativeError(trace.importance()[g], transposed(golden.rows(layer + "cis"))[g]))
@@ -235,17 +297,11 @@ class GoldenTest {
                     .isLessThan(tolerance);
             for (int p = 0; p < trace.positions().length; p++) {
                 int row = g * trace.positions().length + p;
-                boolean equal = Arrays.equals(trace.rows()[p][g].blocks(), recorded(blocks, row));
-                double margin = selection
-                        .choose(trace.positions()[p], queryScores[row], importance[row])
-                        .margin();
-                assertThat(equal || margin < 0.02)
-                        .as("%s head %d position %d, margin %s", layer, g, trace.positions()[p], margin)
-                        .isTrue();
-                same += equal ? 1 : 0;
+                assertThat(trace.rows()[p][g].blocks())
+                        .as("%s head %d position %d", layer, g, trace.positions()[p])
+                        .containsExactly(recorded(blocks, row));
             }
         }
-        assertThat(same / (double) (KV_HEADS * trace.positions().length)).isGreaterThan(0.8);
         assertThat(relativeError(flat(trace.attention()), flat(golden.heads(layer + "attn_sel"))))
                 .isLessThan(tolerance);
     }
