@@ -133,7 +133,7 @@ abstract class DocumentJob implements Callable<Integer> {
             spark.sparkContext().removeSparkListener(tasks);
         }
         double seconds = (System.nanoTime() - start) / 1e9;
-        Dataset<Row> written = spark.read().parquet(writer.target().toString());
+        Dataset<Row> written = spark.read().parquet(InputPaths.literal(writer.target()));
         return report(written, RunReport.of(written, seconds), config);
     }
 

@@ -33,7 +33,7 @@ record InputPaths(String pattern, Path root, List<FileStatus> matches) {
             if (fs.exists(qualified)) {
                 FileStatus status = fs.getFileStatus(qualified);
                 Path root = status.isFile() ? qualified.getParent() : qualified;
-                return new InputPaths(GLOB.matcher(qualified.toString()).replaceAll("\\\\$0"), root, List.of(status));
+                return new InputPaths(literal(qualified), root, List.of(status));
             }
             FileStatus[] matches = fs.globStatus(qualified);
             if (matches == null || matches.length == 0) {
@@ -43,6 +43,11 @@ record InputPaths(String pattern, Path root, List<FileStatus> matches) {
         } catch (IOException | IllegalArgumentException e) {
             throw new UsageException("cannot read " + input + ": " + e.getMessage(), "--input", e);
         }
+    }
+
+    /** A pattern that matches the path itself. */
+    static String literal(Path path) {
+        return GLOB.matcher(path.toString()).replaceAll("\\\\$0");
     }
 
     /** The data files, folders searched through; what starts with a dot or underscore is no data. */

@@ -66,7 +66,10 @@ abstract class JobFixture {
 
     static Map<String, Row> read(Path output) {
         Map<String, Row> rows = new TreeMap<>();
-        spark.read().parquet(output.toString()).collectAsList().forEach(row -> rows.put(row.getAs("id"), row));
+        spark.read()
+                .parquet(InputPaths.literal(new org.apache.hadoop.fs.Path(output.toUri())))
+                .collectAsList()
+                .forEach(row -> rows.put(row.getAs("id"), row));
         return rows;
     }
 }

@@ -45,7 +45,7 @@ class LocalClusterIT {
                 .redirectError(err.toFile());
         builder.environment().keySet().removeAll(Set.of("SPARK_HOME", "SPARK_CONF_DIR", "MASTER"));
         Process process = builder.start();
-        if (!process.waitFor(5, TimeUnit.MINUTES)) {
+        if (!process.waitFor(10, TimeUnit.MINUTES)) {
             process.destroyForcibly();
             throw new AssertionError(command + " did not end: " + Files.readString(err));
         }
