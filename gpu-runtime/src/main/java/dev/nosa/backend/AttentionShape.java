@@ -13,9 +13,4 @@ public record AttentionShape(int heads, int kvHeads, int headDim, float[] invers
     public int groupSize() {
         return heads / kvHeads;
     }
-
-    /** Columns of a row of q, k and v side by side. */
-    public int qkvCols() {
-        return (heads + 2 * kvHeads) * headDim;
-    }
 }

@@ -19,8 +19,8 @@ public final class SimilarNames {
                 .toList();
     }
 
-    /** Levenshtein distance. */
-    private static int edits(String a, String b) {
+    /** Letters inserted, deleted or replaced to make one of the other (Levenshtein). */
+    public static int edits(String a, String b) {
         int[] previous = new int[b.length() + 1];
         for (int j = 0; j <= b.length(); j++) {
             previous[j] = j;

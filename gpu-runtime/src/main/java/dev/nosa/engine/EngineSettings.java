@@ -9,9 +9,10 @@ import dev.nosa.sparse.AttentionMode;
  *
  * @param maxContext longest sequence, prompt and output, in tokens
  */
-record EngineSettings(int maxContext, KvLayout layout) {
+public record EngineSettings(int maxContext, KvLayout layout) {
 
-    static EngineSettings of(EngineConfig config, ModelConfig model) {
+    /** An {@link IllegalArgumentException} names the key of what does not go with the model. */
+    public static EngineSettings of(EngineConfig config, ModelConfig model) {
         AttentionMode mode = config.mode() == null ? model.mode() : config.mode();
         if (mode.usesImportance() && !model.importance()) {
             throw new IllegalArgumentException("mode = " + mode.configName() + ": the checkpoint " + config.model()

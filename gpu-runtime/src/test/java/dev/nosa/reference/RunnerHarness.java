@@ -29,16 +29,46 @@ final class RunnerHarness implements AutoCloseable {
     private final int blocksPerRow;
     private final List<Integer> hostBlocks;
 
+    /** How a CPU runner computes what must not depend on it, or only as its types say. */
+    record Arithmetic(String kvDtype, String weightDtype, int threads) {
+        static final Arithmetic DEFAULT = new Arithmetic("f32", "f32", 2);
+    }
+
     RunnerHarness(ModelConfig config, AttentionMode mode, Checkpoint checkpoint, int slots, int maxTokens) {
+        this(config, mode, checkpoint, slots, maxTokens, Arithmetic.DEFAULT);
+    }
+
+    RunnerHarness(
+            ModelConfig config,
+            AttentionMode mode,
+            Checkpoint checkpoint,
+            int slots,
+            int maxTokens,
+            Arithmetic arithmetic) {
         this.config = config;
         this.maxTokens = maxTokens;
         blocksPerRow = WindowMath.blocks(maxTokens, config.sparse());
         hostBlocks =
                 new ArrayList<>(IntStream.range(0, ROWS * blocksPerRow).boxed().toList());
         Collections.shuffle(hostBlocks, new Random(1));
-        KvLayout layout =
-                new KvLayout(config.layers(), config.kvHeads(), config.headDim(), mode, config.sparse(), slots, 4, 4);
-        RunnerOptions options = new RunnerOptions("cpu", hostBlocks.size(), maxTokens, ROWS, "f32", "f32", 2);
+        int hostBytes = arithmetic.kvDtype.equals("bf16") ? Short.BYTES : Float.BYTES;
+        KvLayout layout = new KvLayout(
+                config.layers(),
+                config.kvHeads(),
+                config.headDim(),
+                mode,
+                config.sparse(),
+                slots,
+                hostBytes,
+                Float.BYTES);
+        RunnerOptions options = new RunnerOptions(
+                "cpu",
+                hostBlocks.size(),
+                maxTokens,
+                ROWS,
+                arithmetic.kvDtype,
+                arithmetic.weightDtype,
+                arithmetic.threads);
         runner = ModelRunners.create(config, mode, checkpoint, layout, options);
     }
 

@@ -4,9 +4,9 @@ import dev.nosa.cache.KvLayout;
 import dev.nosa.checkpoint.Checkpoint;
 import dev.nosa.checkpoint.Checkpoints;
 import dev.nosa.engine.EngineConfig;
+import dev.nosa.engine.EngineSettings;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelConfigParser;
-import dev.nosa.sparse.AttentionMode;
 
 /** What can be said about a model and its budgets from headers alone, before an executor loads it. */
 final class ModelCheck {
@@ -18,23 +18,16 @@ final class ModelCheck {
         try (Checkpoint checkpoint = Checkpoints.open(engine.model())) {
             model = ModelConfigParser.parse(engine.model(), checkpoint);
         }
-        AttentionMode mode = mode(engine, model);
-        if (mode.usesImportance() && !model.importance()) {
-            throw new UsageException(
-                    "mode " + mode.configName() + " needs an importance head, which " + engine.model()
-                            + " does not have; take full or infllm_v2",
-                    "--mode");
-        }
-        if (engine.maxContext() > model.maxPositions()) {
-            throw new UsageException(
-                    "max-context = " + engine.maxContext() + ": the model ends at " + model.maxPositions() + " tokens",
-                    "--max-context");
-        }
+        settings(engine, model);
         return model;
     }
 
-    static AttentionMode mode(EngineConfig engine, ModelConfig model) {
-        return engine.mode() == null ? model.mode() : engine.mode();
+    private static EngineSettings settings(EngineConfig engine, ModelConfig model) {
+        try {
+            return EngineSettings.of(engine, model);
+        } catch (IllegalArgumentException e) {
+            throw UsageException.of(e);
+        }
     }
 
     /** Fails if not even a document of one token fits the budgets that the user gave. */
@@ -46,27 +39,9 @@ final class ModelCheck {
                     "max-new-tokens = " + maxNewTokens + " leaves no room for a prompt in " + limit + " tokens",
                     "--max-new-tokens");
         }
-        KvLayout layout = layout(engine, model);
+        KvLayout layout = settings(engine, model).layout();
         require(engine.hostKvBytes(), layout.hostBytes(tokens), "host", "--host-kv");
         require(engine.deviceKvBytes(), layout.deviceBytes(tokens), "device", "--device-kv");
-    }
-
-    private static KvLayout layout(EngineConfig engine, ModelConfig model) {
-        int elementBytes = engine.kvDtype().equals("bf16") ? Short.BYTES : Float.BYTES;
-        int slots = engine.slots() > 0 ? engine.slots() : 2 * model.sparse().maxBudget();
-        try {
-            return new KvLayout(
-                    model.layers(),
-                    model.kvHeads(),
-                    model.headDim(),
-                    mode(engine, model),
-                    model.sparse(),
-                    slots,
-                    elementBytes,
-                    elementBytes);
-        } catch (IllegalArgumentException e) {
-            throw UsageException.of(e);
-        }
     }
 
     private static void require(long given, long needed, String tier, String option) {

@@ -1,5 +1,6 @@
 package dev.nosa.job;
 
+import dev.nosa.checkpoint.SimilarNames;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.Optional;
@@ -11,10 +12,11 @@ final class NearestName {
     /** The known name with the fewest edits, the longest of several, if a third of the letters or fewer differ. */
     static Optional<String> of(String name, Collection<String> known) {
         return known.stream()
-                .min(Comparator.<String>comparingInt(candidate -> distance(name, candidate))
+                .min(Comparator.<String>comparingInt(candidate -> SimilarNames.edits(name, candidate))
                         .thenComparing(Comparator.comparing(String::length).reversed())
                         .thenComparing(Comparator.naturalOrder()))
-                .filter(candidate -> distance(name, candidate) <= Math.max(1, Math.max(name.length(), 6) / 3));
+                .filter(candidate ->
+                        SimilarNames.edits(name, candidate) <= Math.max(1, Math.max(name.length(), 6) / 3));
     }
 
     /** {@code "; did you mean 'x'?"}, or nothing. */
@@ -22,23 +24,5 @@ final class NearestName {
         return of(name, known)
                 .map(nearest -> "; did you mean '" + nearest + "'?")
                 .orElse("");
-    }
-
-    /** Letters inserted, deleted or replaced (Levenshtein). */
-    static int distance(String a, String b) {
-        int[] previous = new int[b.length() + 1];
-        for (int j = 0; j <= b.length(); j++) {
-            previous[j] = j;
-        }
-        for (int i = 1; i <= a.length(); i++) {
-            int[] current = new int[b.length() + 1];
-            current[0] = i;
-            for (int j = 1; j <= b.length(); j++) {
-                int replaced = previous[j - 1] + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-                current[j] = Math.min(replaced, 1 + Math.min(previous[j], current[j - 1]));
-            }
-            previous = current;
-        }
-        return previous[b.length()];
     }
 }

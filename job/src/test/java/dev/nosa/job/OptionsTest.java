@@ -3,6 +3,7 @@ package dev.nosa.job;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.nosa.checkpoint.SimilarNames;
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.sample.SamplingParams;
 import dev.nosa.sparse.AttentionMode;
@@ -96,7 +97,7 @@ class OptionsTest {
         assertThat(NearestName.of("--modl", known)).contains("--model");
         assertThat(NearestName.of("--ouput", known)).contains("--output");
         assertThat(NearestName.of("--something", known)).isEmpty();
-        assertThat(NearestName.distance("kitten", "sitting")).isEqualTo(3);
+        assertThat(SimilarNames.edits("kitten", "sitting")).isEqualTo(3);
     }
 
     @Test

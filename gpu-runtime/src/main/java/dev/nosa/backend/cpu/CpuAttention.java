@@ -5,11 +5,10 @@ import dev.nosa.backend.BatchInputs;
 import dev.nosa.backend.BatchInputs.Slice;
 import dev.nosa.backend.ImportanceWeights;
 import dev.nosa.backend.KvTraffic;
-import dev.nosa.cache.KvLayout;
-import dev.nosa.sparse.BlockSelection;
 import dev.nosa.sparse.SparseConfig;
 import dev.nosa.tensor.BFloat16;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
 
@@ -60,10 +59,6 @@ final class CpuAttention implements AutoCloseable {
         }
         gather = new PrefillGather(store, threads, workers);
         queryScale = (float) (1 / Math.sqrt(shape.headDim()));
-    }
-
-    static BlockSelection selection(KvLayout layout) {
-        return new BlockSelection(layout.sparse(), layout.mode());
     }
 
     void run(int layer, CpuTensor qkv, ImportanceWeights importance, BatchInputs batch, CpuTensor out) {
@@ -273,7 +268,7 @@ final class CpuAttention implements AutoCloseable {
                 }
             }
             sums[h] = FastExp.softmaxNumerators(weights, from, tokens);
-            java.util.Arrays.fill(weights, from + tokens, from + width, 0f);
+            Arrays.fill(weights, from + tokens, from + width, 0f);
         }
         return sums;
     }

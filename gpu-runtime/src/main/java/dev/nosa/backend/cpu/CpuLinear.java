@@ -63,9 +63,9 @@ final class CpuLinear implements AutoCloseable {
     }
 
     private void product(CpuWeight w, int s, RowTiles.Tile tile, CpuWorker worker) {
-        FloatPointer a = worker.view(input).position((long) tile.staged() * w.cols());
+        FloatPointer a = input.view().position((long) tile.staged() * w.cols());
         FloatPointer b = w.slice(s, worker);
-        FloatPointer c = worker.view(output).position((long) tile.staged() * w.rows() + (long) s * CpuWeight.SLICE);
+        FloatPointer c = output.view().position((long) tile.staged() * w.rows() + (long) s * CpuWeight.SLICE);
         gemm(tile.rows(), w.width(s), w.cols(), a, w.cols(), b, w.width(s), 0f, c, w.rows());
     }
 

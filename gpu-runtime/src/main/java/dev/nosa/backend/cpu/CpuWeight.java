@@ -105,14 +105,14 @@ final class CpuWeight implements Weight, AutoCloseable {
     /** Points {@code view} at slice {@code s} as (in, width) F32, through the worker's scratch where it has to be widened. */
     FloatPointer slice(int s, CpuWorker worker) {
         if (f32 != null) {
-            return worker.view(f32).position(offset(s));
+            return f32.view().position(offset(s));
         }
         short[] packed = bf16[s];
         float[] wide = worker.heap(packed.length);
         BFloat16.toFloat(packed, wide, packed.length);
         NativeFloats target = worker.weights(packed.length);
         target.put(0, wide, 0, packed.length);
-        return worker.view(target).position(0);
+        return target.view().position(0);
     }
 
     /** Copies row {@code r} (one embedding, or a vector's values) to {@code target}. */

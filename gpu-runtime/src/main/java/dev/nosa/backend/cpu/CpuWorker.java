@@ -1,7 +1,6 @@
 package dev.nosa.backend.cpu;
 
 import dev.nosa.sparse.BlockSelection;
-import org.bytedeco.javacpp.FloatPointer;
 
 /** Scratch of one worker thread; buffers grow to the largest size asked for. */
 final class CpuWorker implements AutoCloseable {
@@ -19,10 +18,6 @@ final class CpuWorker implements AutoCloseable {
 
     BlockSelection selection() {
         return selection;
-    }
-
-    FloatPointer view(NativeFloats floats) {
-        return floats.view();
     }
 
     float[] heap(int size) {

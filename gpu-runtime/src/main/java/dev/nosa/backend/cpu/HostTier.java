@@ -3,6 +3,7 @@ package dev.nosa.backend.cpu;
 import dev.nosa.cache.KvLayout;
 import dev.nosa.tensor.BFloat16;
 import java.nio.ShortBuffer;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.bytedeco.javacpp.ShortPointer;
 
 /**
@@ -18,7 +19,7 @@ final class HostTier implements AutoCloseable {
     private final int headElements;
     private final int blocksPerSlab;
     private final int blocks;
-    private final Slab[] slabs;
+    private final AtomicReferenceArray<Slab> slabs;
 
     /** Values in native memory, F32 or BF16. */
     private interface Slab extends AutoCloseable {
@@ -36,7 +37,7 @@ final class HostTier implements AutoCloseable {
         headElements = 2 * layout.blockElements();
         long slabBytes = Math.max(layout.hostBlockBytes(), SLAB_BYTES);
         blocksPerSlab = Math.toIntExact(Math.min(blocks, slabBytes / layout.hostBlockBytes()));
-        slabs = new Slab[blocks == 0 ? 0 : (blocks + blocksPerSlab - 1) / blocksPerSlab];
+        slabs = new AtomicReferenceArray<>(blocks == 0 ? 0 : (blocks + blocksPerSlab - 1) / blocksPerSlab);
     }
 
     /** Bytes of K and V of one block, layer and head. */
@@ -57,22 +58,27 @@ final class HostTier implements AutoCloseable {
         return Math.multiplyExact(block % blocksPerSlab * heads + layer * layout.kvHeads() + head, headElements);
     }
 
-    private synchronized Slab slab(int block) {
-        int index = block / blocksPerSlab;
-        if (slabs[index] == null) {
+    private Slab slab(int block) {
+        Slab slab = slabs.get(block / blocksPerSlab);
+        return slab == null ? allocate(block / blocksPerSlab) : slab;
+    }
+
+    private synchronized Slab allocate(int index) {
+        if (slabs.get(index) == null) {
             int held = Math.min(blocksPerSlab, blocks - index * blocksPerSlab);
             int elements = Math.multiplyExact(held * layout.layers() * layout.kvHeads(), headElements);
-            slabs[index] = layout.hostElementBytes() == Float.BYTES ? new F32Slab(elements) : new Bf16Slab(elements);
+            boolean f32 = layout.hostElementBytes() == Float.BYTES;
+            slabs.set(index, f32 ? new F32Slab(elements) : new Bf16Slab(elements));
         }
-        return slabs[index];
+        return slabs.get(index);
     }
 
     @Override
     public void close() {
-        for (int i = 0; i < slabs.length; i++) {
-            if (slabs[i] != null) {
-                slabs[i].close();
-                slabs[i] = null;
+        for (int i = 0; i < slabs.length(); i++) {
+            Slab slab = slabs.getAndSet(i, null);
+            if (slab != null) {
+                slab.close();
             }
         }
     }

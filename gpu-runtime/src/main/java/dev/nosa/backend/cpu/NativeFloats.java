@@ -44,10 +44,6 @@ final class NativeFloats implements AutoCloseable {
         return new FloatPointer(pointer);
     }
 
-    FloatPointer pointer() {
-        return pointer;
-    }
-
     float get(int index) {
         return buffer.get(index);
     }
