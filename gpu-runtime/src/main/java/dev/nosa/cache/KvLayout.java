@@ -38,6 +38,11 @@ public record KvLayout(
         return Math.multiplyExact(sparse.blockSize(), headDim);
     }
 
+    /** Values of K and V in one block of one layer and KV head. */
+    public int slotElements() {
+        return Math.multiplyExact(2, blockElements());
+    }
+
     /** Bytes of one host block: K and V of every layer and KV head. */
     public long hostBlockBytes() {
         return 2L * layers * kvHeads * blockElements() * hostElementBytes;

@@ -5,12 +5,13 @@ import dev.nosa.backend.BatchInputs;
 import dev.nosa.backend.BatchInputs.Slice;
 import dev.nosa.backend.ImportanceWeights;
 import dev.nosa.backend.KvTraffic;
+import dev.nosa.backend.cpu.BlockAttention.Blocks;
+import dev.nosa.sparse.BlockSelection;
 import dev.nosa.sparse.SparseConfig;
 import dev.nosa.tensor.BFloat16;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.bytedeco.javacpp.FloatPointer;
 
 /**
  * Attention of one layer over the two KV tiers (NOSA specification, sections 2 and 4). A decode step is one task a
@@ -18,6 +19,10 @@ import org.bytedeco.javacpp.FloatPointer;
  * gathers the union of its queries' blocks from the host tier into a workspace, and attends there.
  */
 final class CpuAttention implements AutoCloseable {
+    private static final int TILES_PER_THREAD = 2;
+    private static final int MIN_TILE = 16;
+    private static final int MAX_TILE = 64;
+
     private final AttentionShape shape;
     private final SparseConfig sparse;
     private final CpuKvStore store;
@@ -25,6 +30,7 @@ final class CpuAttention implements AutoCloseable {
     private final CpuWorker[] workers;
     private final Rotary rotary;
     private final BlockScores[] scores;
+    private final BlockAttention[] attention;
     private final PrefillGather gather;
     private final float queryScale;
     private float[] cis = new float[0];
@@ -54,8 +60,11 @@ final class CpuAttention implements AutoCloseable {
         sparse = store.layout().sparse();
         rotary = new Rotary(shape);
         scores = new BlockScores[workers.length];
-        for (int i = 0; i < scores.length; i++) {
-            scores[i] = new BlockScores(shape.groupSize(), shape.headDim(), sparse);
+        attention = new BlockAttention[workers.length];
+        for (int i = 0; i < workers.length; i++) {
+            BlockSelection selection = new BlockSelection(sparse, store.layout().mode());
+            scores[i] = new BlockScores(shape.groupSize(), shape.headDim(), sparse, selection, workers[i]);
+            attention[i] = new BlockAttention(shape.groupSize(), shape.headDim(), sparse.blockSize(), workers[i]);
         }
         gather = new PrefillGather(store, threads, workers);
         queryScale = (float) (1 / Math.sqrt(shape.headDim()));
@@ -71,14 +80,14 @@ final class CpuAttention implements AutoCloseable {
         threads.run(slices.size() * heads, (worker, task) -> {
             Slice slice = slices.get(task / heads);
             if (slice.decode()) {
-                decode(layer, task % heads, slice, qkv, out, workers[worker], scores[worker], traffic[task]);
+                decode(layer, task % heads, slice, qkv, out, worker, traffic[task]);
             } else {
                 append(layer, task % heads, slice, qkv, workers[worker], traffic[task]);
             }
         });
-        for (int task = 0; task < slices.size() * heads; task++) {
-            if (!slices.get(task / heads).decode()) {
-                prefill(layer, task % heads, slices.get(task / heads), qkv, out, traffic[task]);
+        for (int s = 0; s < slices.size(); s++) {
+            if (!slices.get(s).decode()) {
+                prefill(layer, slices.get(s), qkv, out, Arrays.copyOfRange(traffic, s * heads, (s + 1) * heads));
             }
         }
     }
@@ -151,23 +160,29 @@ final class CpuAttention implements AutoCloseable {
     }
 
     @SuppressWarnings("checkstyle:ParameterNumber") // what one task of the batch consists of
-    private void decode(
+    private void decode(int layer, int head, Slice slice, CpuTensor qkv, CpuTensor out, int worker, Traffic counters) {
+        append(layer, head, slice, qkv, workers[worker], counters);
+        HeadCache cache = store.head(slice.row(), layer, head);
+        QueryTile tile = QueryTile.decode(group(qkv, slice.firstRow(), head), slice.start());
+        SelectedBlocks selected = SelectedBlocks.allocate(1, maxSelected(slice.start()));
+        scores[worker].select(cache, tile, selected, 0);
+        fetch(layer, head, slice, cache, selected, workers[worker], counters);
+        Blocks blocks = new Blocks(cache.kv(), cache::keyOffset, cache.importance());
+        attention[worker].attend(tile, selected, 0, blocks, group(out, slice.firstRow(), head));
+    }
+
+    /** Copies the selected blocks that are not resident from the host tier. */
+    private void fetch(
             int layer,
             int head,
             Slice slice,
-            CpuTensor qkv,
-            CpuTensor out,
+            HeadCache cache,
+            SelectedBlocks selected,
             CpuWorker worker,
-            BlockScores blockScores,
             Traffic counters) {
-        append(layer, head, slice, qkv, worker, counters);
-        HeadCache cache = store.head(slice.row(), layer, head);
-        int position = slice.start();
-        int queryAt = queryAt(qkv, slice.firstRow(), head);
-        int[] selected = new int[maxSelected(position)];
-        int count = blockScores.select(cache, position, qkv.data(), queryAt, worker, selected);
+        int count = selected.counts()[0];
         int[] missing = new int[count];
-        int misses = cache.slots().fetch(selected, count, missing);
+        int misses = cache.slots().fetch(selected.blocks(), count, missing);
         for (int i = 0; i < misses; i++) {
             int block = missing[i];
             store.host().read(slice.blocks().get(block), layer, head, cache.kv(), cache.keyOffset(block), worker);
@@ -175,102 +190,41 @@ final class CpuAttention implements AutoCloseable {
         counters.selected += count;
         counters.missed += misses;
         counters.fetched += misses * store.host().headBytes();
-        int[] keys = new int[count];
-        for (int i = 0; i < count; i++) {
-            keys[i] = cache.keyOffset(selected[i]);
-        }
-        Attended attended = new Attended(cache.kv(), selected, keys, 0, count, position);
-        attend(attended, cache, qkv.data(), queryAt, outAt(out, slice.firstRow(), head), out.data(), worker);
     }
 
-    private void prefill(int layer, int head, Slice slice, CpuTensor qkv, CpuTensor out, Traffic counters) {
-        HeadCache cache = store.head(slice.row(), layer, head);
+    /** One prompt's chunk: select, gather the union of what was selected, attend; each for all KV heads at once. */
+    private void prefill(int layer, Slice slice, CpuTensor qkv, CpuTensor out, Traffic[] counters) {
         int stride = maxSelected(slice.start() + slice.count() - 1);
-        int[] selected = new int[slice.count() * stride];
-        int[] counts = new int[slice.count()];
-        threads.run(slice.count(), (worker, i) -> {
-            int[] own = new int[stride];
-            int queryAt = queryAt(qkv, slice.firstRow() + i, head);
-            counts[i] = scores[worker].select(cache, slice.start() + i, qkv.data(), queryAt, workers[worker], own);
-            System.arraycopy(own, 0, selected, i * stride, counts[i]);
+        SelectedBlocks[] selected = new SelectedBlocks[shape.kvHeads()];
+        Arrays.setAll(selected, head -> SelectedBlocks.allocate(slice.count(), stride));
+        forTiles(slice, qkv, (worker, head, from, tile) -> {
+            HeadCache cache = store.head(slice.row(), layer, head);
+            scores[worker].select(cache, tile, selected[head], from);
         });
-        int[] keys = gather.run(layer, head, slice, cache, selected, counts, stride, counters);
-        threads.run(slice.count(), (worker, i) -> {
-            int row = slice.firstRow() + i;
-            Attended attended =
-                    new Attended(gather.workspace(), selected, keys, i * stride, counts[i], slice.start() + i);
-            attend(
-                    attended,
-                    cache,
-                    qkv.data(),
-                    queryAt(qkv, row, head),
-                    outAt(out, row, head),
-                    out.data(),
-                    workers[worker]);
+        Blocks[] blocks = gather.run(layer, slice, selected, counters);
+        forTiles(slice, qkv, (worker, head, from, tile) -> {
+            GroupRows target = group(out, slice.firstRow() + from, head);
+            attention[worker].attend(tile, selected[head], from, blocks[head], target);
         });
     }
 
-    /**
-     * What one query attends.
-     *
-     * @param kv where the blocks lie, K transposed and then V
-     * @param blocks ascending block numbers, of which [from, from + count) count; the last one is the query's own
-     * @param keys index of each block's K in {@code kv}
-     */
-    private record Attended(NativeFloats kv, int[] blocks, int[] keys, int from, int count, int position) {}
-
-    /** {@code softmax(q . k + cis) v} for the group's queries, block by block in ascending order. */
-    private void attend(
-            Attended over, HeadCache cache, float[] queries, int queryAt, int outAt, float[] out, CpuWorker worker) {
-        int g = shape.groupSize();
-        int d = shape.headDim();
-        int bs = sparse.blockSize();
-        int width = over.count * bs;
-        int tokens = width - bs + over.position % bs + 1;
-        NativeFloats staged = worker.queries(g * d);
-        staged.put(0, queries, queryAt, g * d);
-        NativeFloats products = worker.products(g * width);
-        FloatPointer q = staged.view();
-        FloatPointer kv = over.kv.view();
-        FloatPointer p = products.view();
-        for (int j = 0; j < over.count; j++) {
-            CpuLinear.gemm(
-                    g, bs, d, q, d, kv.position(over.keys[over.from + j]), bs, 0f, p.position((long) j * bs), width);
-        }
-        float[] weights = worker.scores(g * width);
-        products.get(0, weights, 0, g * width);
-        float[] sums = softmax(over, cache, weights, width, tokens);
-        products.put(0, weights, 0, g * width);
-        NativeFloats outputs = worker.outputs(g * d);
-        FloatPointer o = outputs.view();
-        for (int j = 0; j < over.count; j++) {
-            kv.position(over.keys[over.from + j] + bs * d);
-            CpuLinear.gemm(g, d, bs, p.position((long) j * bs), width, kv, d, j == 0 ? 0f : 1f, o, d);
-        }
-        outputs.get(0, out, outAt, g * d);
-        for (int i = 0; i < g * d; i++) {
-            out[outAt + i] /= sums[i / d];
-        }
+    private interface TileTask {
+        void run(int worker, int head, int from, QueryTile tile);
     }
 
-    /** Turns the group's logits into numerators, 0 for tokens after the query, and returns the denominators. */
-    private float[] softmax(Attended over, HeadCache cache, float[] weights, int width, int tokens) {
-        int bs = sparse.blockSize();
-        float[] importance = cache.importance();
-        float[] sums = new float[shape.groupSize()];
-        for (int h = 0; h < sums.length; h++) {
-            int from = h * width;
-            for (int j = 0; importance.length > 0 && j < over.count; j++) {
-                int first = over.blocks[over.from + j] * bs;
-                int count = Math.min(bs, tokens - j * bs);
-                for (int t = 0; t < count; t++) {
-                    weights[from + j * bs + t] += importance[first + t];
-                }
-            }
-            sums[h] = FastExp.softmaxNumerators(weights, from, tokens);
-            Arrays.fill(weights, from + tokens, from + width, 0f);
-        }
-        return sums;
+    /** Cuts a chunk into tiles: large ones share blocks, small ones keep all threads busy. */
+    private void forTiles(Slice slice, CpuTensor qkv, TileTask task) {
+        int heads = shape.kvHeads();
+        int share = slice.count() * heads / (TILES_PER_THREAD * threads.size());
+        int size = Math.max(MIN_TILE, Math.min(share, MAX_TILE));
+        int tiles = (slice.count() + size - 1) / size;
+        threads.run(tiles * heads, (worker, i) -> {
+            int head = i % heads;
+            int from = i / heads * size;
+            GroupRows queries = group(qkv, slice.firstRow() + from, head);
+            int count = Math.min(size, slice.count() - from);
+            task.run(worker, head, from, QueryTile.prefill(queries, slice.start() + from, count, shape.groupSize()));
+        });
     }
 
     private int maxSelected(int position) {
@@ -278,12 +232,10 @@ final class CpuAttention implements AutoCloseable {
         return store.layout().mode().isSparse() ? Math.min(causal, sparse.maxBudget()) : causal;
     }
 
-    private int queryAt(CpuTensor qkv, int row, int head) {
-        return row * qkv.cols() + head * shape.groupSize() * shape.headDim();
-    }
-
-    private int outAt(CpuTensor out, int row, int head) {
-        return row * out.cols() + head * shape.groupSize() * shape.headDim();
+    /** The columns of one KV head's query heads from {@code row} on. */
+    private GroupRows group(CpuTensor tensor, int row, int head) {
+        int first = row * tensor.cols() + head * shape.groupSize() * shape.headDim();
+        return new GroupRows(tensor.data(), first, tensor.cols());
     }
 
     /** The counters of each slice since the last call, over heads and layers. */

@@ -9,7 +9,6 @@ import dev.nosa.backend.KvTraffic;
 import dev.nosa.backend.Weight;
 import dev.nosa.cache.KvLayout;
 import dev.nosa.checkpoint.CheckpointTensor;
-import dev.nosa.sparse.BlockSelection;
 import dev.nosa.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -41,7 +40,7 @@ public final class CpuBackend implements Backend {
         threads = new CpuThreads(threadCount);
         workers = new CpuWorker[threadCount];
         for (int i = 0; i < threadCount; i++) {
-            workers[i] = new CpuWorker(new BlockSelection(layout.sparse(), layout.mode()));
+            workers[i] = new CpuWorker();
         }
         linear = new CpuLinear(threads, workers);
         store = new CpuKvStore(layout, hostBlocks, maxRows);

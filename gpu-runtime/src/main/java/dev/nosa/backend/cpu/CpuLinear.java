@@ -54,12 +54,9 @@ final class CpuLinear implements AutoCloseable {
         }
     }
 
+    /** Copies a tile's rows; what stands in the padding is of no concern to them. */
     private void stage(CpuTensor x, RowTiles.Tile tile, int cols) {
-        input.put(tile.staged() * cols, x.data(), tile.firstRow() * cols, tile.count() * cols);
-        int padding = (tile.rows() - tile.count()) * cols;
-        if (padding > 0) {
-            input.put((tile.staged() + tile.count()) * cols, new float[padding], 0, padding);
-        }
+        input.put(tile.stagedFirst() * cols, x.data(), tile.firstRow() * cols, tile.count() * cols);
     }
 
     private void product(CpuWeight w, int s, RowTiles.Tile tile, CpuWorker worker) {
@@ -92,12 +89,12 @@ final class CpuLinear implements AutoCloseable {
         int at = tile.firstRow() * cols;
         if (add) {
             float[] product = worker.heap(count);
-            output.get(tile.staged() * cols, product, 0, count);
+            output.get(tile.stagedFirst() * cols, product, 0, count);
             for (int i = 0; i < count; i++) {
                 target[at + i] += product[i];
             }
         } else {
-            output.get(tile.staged() * cols, target, at, count);
+            output.get(tile.stagedFirst() * cols, target, at, count);
         }
         if (bias != null) {
             for (int i = 0; i < count; i++) {

@@ -1,24 +1,13 @@
 package dev.nosa.backend.cpu;
 
-import dev.nosa.sparse.BlockSelection;
-
 /** Scratch of one worker thread; buffers grow to the largest size asked for. */
 final class CpuWorker implements AutoCloseable {
-    private final BlockSelection selection;
     private float[] heap = new float[0];
     private float[] scores = new float[0];
     private NativeFloats weights = new NativeFloats(0);
     private NativeFloats queries = new NativeFloats(0);
     private NativeFloats products = new NativeFloats(0);
     private NativeFloats outputs = new NativeFloats(0);
-
-    CpuWorker(BlockSelection selection) {
-        this.selection = selection;
-    }
-
-    BlockSelection selection() {
-        return selection;
-    }
 
     float[] heap(int size) {
         if (heap.length < size) {
@@ -40,19 +29,19 @@ final class CpuWorker implements AutoCloseable {
         return weights;
     }
 
-    /** The group's queries, (G, D). */
+    /** Query rows, (rows, D). */
     NativeFloats queries(int size) {
         queries = grown(queries, size);
         return queries;
     }
 
-    /** Query-key products, (G, tokens or windows). */
+    /** Products of query rows with keys, (rows, tokens or windows). */
     NativeFloats products(int size) {
         products = grown(products, size);
         return products;
     }
 
-    /** The group's attention output, (G, D). */
+    /** Products of softmax numerators with values, (rows, D). */
     NativeFloats outputs(int size) {
         outputs = grown(outputs, size);
         return outputs;

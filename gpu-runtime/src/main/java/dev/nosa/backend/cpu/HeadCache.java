@@ -33,7 +33,7 @@ final class HeadCache implements AutoCloseable {
         int held = layout.slotsFor(maxTokens);
         int maxWindows = layout.mode().isSparse() ? WindowMath.windows(maxTokens, sparse) : 0;
         slots = new SlotTable(held, WindowMath.blocks(maxTokens, sparse));
-        kv = new NativeFloats((long) held * slotElements());
+        kv = new NativeFloats((long) held * layout.slotElements());
         boolean compress = layout.mode().usesQueryScores();
         keys = new NativeFloats(compress ? (long) (maxWindows + GROUP - 1) / GROUP * GROUP * layout.headDim() : 0);
         recentKeys = new float[compress ? sparse.window() * layout.headDim() : 0];
@@ -62,13 +62,9 @@ final class HeadCache implements AutoCloseable {
         return importance;
     }
 
-    int slotElements() {
-        return 2 * layout.blockElements();
-    }
-
     /** Index of a resident block's K in {@link #kv}. */
     int keyOffset(int block) {
-        return slots.slot(block) * slotElements();
+        return slots.slot(block) * layout.slotElements();
     }
 
     /** Appends one token: k and v stand in {@code row} at the given offsets, k after the rotary embedding. */
@@ -81,7 +77,7 @@ final class HeadCache implements AutoCloseable {
         int d = layout.headDim();
         int block = position / bs;
         int t = position % bs;
-        int key = t == 0 ? slots.openTail(block) * slotElements() : keyOffset(block);
+        int key = t == 0 ? slots.openTail(block) * layout.slotElements() : keyOffset(block);
         for (int i = 0; i < d; i++) {
             kv.put(key + i * bs + t, row[kAt + i]);
         }
@@ -139,7 +135,11 @@ final class HeadCache implements AutoCloseable {
         }
         if (length % sparse.blockSize() != 0) {
             int tail = length / sparse.blockSize();
-            kv.copyFrom(slots.openTail(tail) * slotElements(), parent.kv, parent.keyOffset(tail), slotElements());
+            kv.copyFrom(
+                    slots.openTail(tail) * layout.slotElements(),
+                    parent.kv,
+                    parent.keyOffset(tail),
+                    layout.slotElements());
         }
     }
 

@@ -34,7 +34,7 @@ final class HostTier implements AutoCloseable {
     HostTier(KvLayout layout, int blocks) {
         this.layout = layout;
         this.blocks = blocks;
-        headElements = 2 * layout.blockElements();
+        headElements = layout.slotElements();
         long slabBytes = Math.max(layout.hostBlockBytes(), SLAB_BYTES);
         blocksPerSlab = Math.toIntExact(Math.min(blocks, slabBytes / layout.hostBlockBytes()));
         slabs = new AtomicReferenceArray<>(blocks == 0 ? 0 : (blocks + blocksPerSlab - 1) / blocksPerSlab);

@@ -1,11 +1,14 @@
 package dev.nosa.backend.cpu;
 
 import dev.nosa.backend.BatchInputs.Slice;
+import dev.nosa.backend.cpu.BlockAttention.Blocks;
 import dev.nosa.sparse.WindowMath;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /**
- * The prefill workspace: what a chunk's queries attend of one layer and KV head, every block once. Finished blocks come
+ * The prefill workspace: what a chunk's queries attend in one layer, every block of a KV head once. Finished blocks come
  * from the host tier, the tail from its slot.
  */
 final class PrefillGather implements AutoCloseable {
@@ -16,74 +19,77 @@ final class PrefillGather implements AutoCloseable {
     private final CpuWorker[] workers;
     private NativeFloats workspace = new NativeFloats(0);
 
+    /** One block that the workspace receives. */
+    private record Copy(int head, int block) {}
+
     PrefillGather(CpuKvStore store, CpuThreads threads, CpuWorker[] workers) {
         this.store = store;
         this.threads = threads;
         this.workers = workers;
     }
 
-    NativeFloats workspace() {
-        return workspace;
-    }
-
     /**
-     * Gathers the union of the queries' blocks.
+     * Gathers the union of the queries' blocks, for each KV head its own.
      *
-     * @param selected query i's blocks at [i * stride, i * stride + counts[i])
-     * @return where each block's K lies in {@link #workspace}, in the order of {@code selected}
+     * @param selected by KV head
+     * @param traffic by KV head
+     * @return by KV head, good until the next call
      */
-    @SuppressWarnings("checkstyle:ParameterNumber") // the selection of a whole chunk, as it stands in memory
-    int[] run(
-            int layer,
-            int head,
-            Slice slice,
-            HeadCache cache,
-            int[] selected,
-            int[] counts,
-            int stride,
-            CpuAttention.Traffic traffic) {
+    Blocks[] run(int layer, Slice slice, SelectedBlocks[] selected, CpuAttention.Traffic[] traffic) {
+        int blockSize = store.layout().sparse().blockSize();
         int end = slice.start() + slice.count();
-        int[] place = new int[WindowMath.blocks(end, store.layout().sparse())];
-        int[] blocks = union(selected, counts, stride, place);
-        int size = cache.slotElements();
-        workspace = CpuWorker.grown(workspace, (long) blocks.length * size);
-        int finished = end / store.layout().sparse().blockSize();
-        threads.run(blocks.length, (worker, i) -> {
-            int block = blocks[i];
-            if (block < finished) {
-                store.host().read(slice.blocks().get(block), layer, head, workspace, i * size, workers[worker]);
+        int finished = end / blockSize;
+        int[][] places =
+                new int[selected.length][WindowMath.blocks(end, store.layout().sparse())];
+        List<Copy> copies = new ArrayList<>();
+        for (int head = 0; head < selected.length; head++) {
+            int before = copies.size();
+            union(head, selected[head], places[head], copies);
+            long fetched = copies.subList(before, copies.size()).stream()
+                    .filter(copy -> copy.block < finished)
+                    .count();
+            traffic[head].fetched(fetched * store.host().headBytes());
+        }
+        int size = store.layout().slotElements();
+        workspace = CpuWorker.grown(workspace, (long) copies.size() * size);
+        threads.run(copies.size(), (worker, i) -> {
+            Copy copy = copies.get(i);
+            if (copy.block < finished) {
+                int block = slice.blocks().get(copy.block);
+                store.host().read(block, layer, copy.head, workspace, i * size, workers[worker]);
             } else {
-                workspace.copyFrom(i * size, cache.kv(), cache.keyOffset(block), size);
+                HeadCache cache = store.head(slice.row(), layer, copy.head);
+                workspace.copyFrom(i * size, cache.kv(), cache.keyOffset(copy.block), size);
             }
         });
-        long fetched = Arrays.stream(blocks).filter(block -> block < finished).count();
-        traffic.fetched(fetched * store.host().headBytes());
-        int[] keys = new int[selected.length];
-        for (int i = 0; i < counts.length; i++) {
-            for (int j = i * stride; j < i * stride + counts[i]; j++) {
-                keys[j] = place[selected[j]] * size;
-            }
-        }
-        return keys;
+        return blocks(layer, slice, places);
     }
 
-    /** The wanted blocks, ascending; {@code place} receives each one's index among them. */
-    private static int[] union(int[] selected, int[] counts, int stride, int[] place) {
+    /** Appends the wanted blocks, ascending; {@code place} receives each one's index among the copies. */
+    private static void union(int head, SelectedBlocks selected, int[] place, List<Copy> copies) {
         Arrays.fill(place, NOT_WANTED);
-        for (int i = 0; i < counts.length; i++) {
-            for (int j = i * stride; j < i * stride + counts[i]; j++) {
-                place[selected[j]] = 0;
+        for (int i = 0; i < selected.counts().length; i++) {
+            for (int j = 0; j < selected.counts()[i]; j++) {
+                place[selected.get(i, j)] = 0;
             }
         }
-        int[] blocks = new int[place.length];
-        int count = 0;
         for (int b = 0; b < place.length; b++) {
             if (place[b] != NOT_WANTED) {
-                place[b] = count;
-                blocks[count++] = b;
+                place[b] = copies.size();
+                copies.add(new Copy(head, b));
             }
         }
-        return Arrays.copyOf(blocks, count);
+    }
+
+    private Blocks[] blocks(int layer, Slice slice, int[][] places) {
+        int size = store.layout().slotElements();
+        Blocks[] blocks = new Blocks[places.length];
+        for (int head = 0; head < places.length; head++) {
+            int[] place = places[head];
+            float[] importance = store.head(slice.row(), layer, head).importance();
+            blocks[head] = new Blocks(workspace, block -> place[block] * size, importance);
+        }
+        return blocks;
     }
 
     @Override
