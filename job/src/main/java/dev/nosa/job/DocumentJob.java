@@ -71,7 +71,7 @@ abstract class DocumentJob implements Callable<Integer> {
                 .onTooLong(prompt.policy())
                 .textColumn(input.textColumn)
                 .idColumn(DocumentIds.COLUMN)
-                .errorColumn(InputReader.ERROR_COLUMN)
+                .errorColumn(MalformedRows.ERROR)
                 .passThrough(input.passThrough.toArray(String[]::new))
                 .progress(progress)
                 .backend(engine.backend())

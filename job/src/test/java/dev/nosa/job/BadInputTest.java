@@ -115,6 +115,16 @@ class BadInputTest extends JobFixture {
     }
 
     @Test
+    void csvFilesWithOtherHeadersAreAnError() throws IOException {
+        write("headers/a.csv", "id,text\n1,one\n");
+        write("headers/b.csv", "text,id\ntwo,2\n");
+        assertThat(errorOf(folder.resolve("headers")))
+                .contains("must have the same header")
+                .contains(".csv")
+                .endsWith("(--input)");
+    }
+
+    @Test
     void anEmptyFolderIsAnError() throws IOException {
         Path empty = Files.createDirectories(folder.resolve("empty"));
         assertThat(errorOf(empty)).contains("no files").endsWith("(--input)");
