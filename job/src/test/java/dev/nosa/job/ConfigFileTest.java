@@ -14,6 +14,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -31,11 +32,13 @@ class ConfigFileTest {
         return Files.writeString(folder.resolve("run.conf"), content);
     }
 
-    private static CommandLine command(String name) {
+    private static CommandLine nosa() {
         PrintWriter nowhere = new PrintWriter(new StringWriter());
-        return Nosa.commandLine(nowhere, nowhere, new Failures(nowhere))
-                .getSubcommands()
-                .get(name);
+        return Nosa.commandLine(nowhere, nowhere, new Failures(nowhere));
+    }
+
+    private static CommandLine command(String name) {
+        return nosa().getSubcommands().get(name);
     }
 
     private String error(String content) throws IOException {
@@ -126,8 +129,19 @@ class ConfigFileTest {
     void theShippedFileIsValidWithEveryOptionSwitchedOn(String command) throws IOException {
         Path on = write(content(command).replaceAll("(?m)^#([a-z])", "$1"));
         List<String> args = ConfigFile.read(on).arguments(Set.of());
-        command(command).parseArgs(args.toArray(String[]::new));
+        nosa().parseArgs(Stream.concat(Stream.of(command), args.stream()).toArray(String[]::new));
         assertThat(args).hasSizeGreaterThanOrEqualTo(shipped(command).size());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"generate", "score"})
+    void theOptionsDocumentListsEveryOptionWithItsDefault(String command) throws IOException {
+        String document = Files.readString(Path.of("..", "docs", "options.md"));
+        for (String name : Nosa.optionNames(command(command))) {
+            Object value = command(command).getCommandSpec().findOption(name).defaultValue();
+            String cell = value == null ? "[^|]*" : " `?" + Pattern.quote(value.toString()) + "`? ";
+            assertThat(document).containsPattern("\\n\\| `--" + name + "[ `][^|]*\\|" + cell + "\\|");
+        }
     }
 
     @Test
