@@ -123,7 +123,7 @@ class PartitionGeneratorTest {
         AtomicBoolean interrupted = new AtomicBoolean();
         Thread task = new Thread(() -> {
             try {
-                generator.hasNext();
+                generator.forEachRemaining(row -> {});
             } catch (TaskKilledException e) {
                 thrown.set(e);
                 interrupted.set(Thread.currentThread().isInterrupted());
