@@ -31,7 +31,8 @@ import org.apache.spark.sql.types.StructType;
 final class CsvReader {
     private static final String SURPLUS = "__nosa_surplus";
     private static final String PARSED = "__nosa_parsed";
-    private static final Map<String, String> QUOTES = Map.of("escape", "\"");
+    private static final Map<String, String> OPTIONS =
+            Map.of("escape", "\"", "columnNameOfCorruptRecord", MalformedRows.RECORD);
 
     private final SparkSession spark;
     private final String pattern;
@@ -51,11 +52,7 @@ final class CsvReader {
     }
 
     private DataFrameReader reader() {
-        return spark.read()
-                .options(QUOTES)
-                .option("header", true)
-                .option("multiLine", true)
-                .option("columnNameOfCorruptRecord", MalformedRows.RECORD);
+        return spark.read().options(OPTIONS).option("header", true).option("multiLine", true);
     }
 
     /** Spark takes the columns of the first file for those of all, by position. */
@@ -80,10 +77,8 @@ final class CsvReader {
 
     private static Dataset<Row> parsed(StructType header, Dataset<Row> records) {
         String schema = header.add(MalformedRows.RECORD, DataTypes.StringType).toDDL();
-        Map<String, String> options =
-                Map.of("escape", "\"", "columnNameOfCorruptRecord", MalformedRows.RECORD, "mode", "PERMISSIVE");
         Column record = col(MalformedRows.RECORD);
-        Dataset<Row> parsed = records.withColumn(PARSED, from_csv(record, lit(schema), options));
+        Dataset<Row> parsed = records.withColumn(PARSED, from_csv(record, lit(schema), OPTIONS));
         // A record of just one column too many is right by the wider schema.
         Column tooWide = when(record.isNull(), concat_ws(",", columns(header, SURPLUS)));
         Column otherColumns = coalesce(tooWide, col(PARSED).getField(MalformedRows.RECORD));
@@ -98,7 +93,7 @@ final class CsvReader {
         return MalformedRows.marked(
                 parsed.select(columns.toArray(Column[]::new)),
                 when(openQuote(col(MalformedRows.RECORD)), lit(reason + "a quote is never closed"))
-                        .otherwise(lit(reason + "not " + header.size() + " columns as the header")));
+                        .otherwise(lit(reason + "the header has " + header.size() + " columns")));
     }
 
     /** Quotes come in pairs, and one without a partner matters if a line break came into the record by it. */

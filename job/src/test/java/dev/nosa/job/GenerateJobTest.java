@@ -84,6 +84,15 @@ class GenerateJobTest extends JobFixture {
     }
 
     @Test
+    void csvLinesMayEndAsOnWindowsAndBlankOnesAreNoRows() throws IOException {
+        Path input = write("windows.csv", "id,text\r\n1,one\r\n\r\n2,\"two\r\nlines\"\r\n");
+        Path output = folder.resolve("from-windows");
+        assertThat(generate(input, output, "--pass-through=text").code()).isZero();
+        assertThat(read(output)).containsOnlyKeys("1", "2");
+        assertThat(read(output).get("2").<String>getAs("text")).isEqualTo("two\r\nlines");
+    }
+
+    @Test
     void aCsvRowWithTooFewOrTooManyColumnsBecomesAnErrorRow() throws IOException {
         Path input = write("ragged.csv", "id,text,note\n1,good,x\n2,short\n3,a,b,c\n4,a,b,c,d\n5,,\n6,\"\",z\n");
         Path output = folder.resolve("from-ragged");
@@ -97,7 +106,7 @@ class GenerateJobTest extends JobFixture {
         assertThat(error(rows.remove("6"))).isEqualTo("column 'text' is null");
         assertThat(rows.keySet()).allMatch(id -> id.startsWith("row-"));
         assertThat(rows.values()).allMatch(row -> row.getAs("note") == null);
-        String reason = "malformed CSV row, not 3 columns as the header: ";
+        String reason = "malformed CSV row, the header has 3 columns: ";
         assertThat(rows.values())
                 .extracting(GenerateJobTest::error)
                 .containsExactlyInAnyOrder(reason + "2,short", reason + "3,a,b,c", reason + "4,a,b,c,d");
