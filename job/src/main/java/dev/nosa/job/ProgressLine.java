@@ -65,10 +65,11 @@ final class ProgressLine implements AutoCloseable {
         }
     }
 
-    private static ProgressBar bar(long total) {
+    private static ProgressBar bar(long total, double seconds) {
         return new ProgressBarBuilder()
                 .setTaskName("Documents")
                 .setInitialMax(total)
+                .startsFrom(0, Duration.ofMillis(Math.round(1000 * seconds)))
                 .setUpdateIntervalMillis((int) REDRAW.toMillis())
                 .clearDisplayOnFinish()
                 .build();
@@ -93,7 +94,7 @@ final class ProgressLine implements AutoCloseable {
 
     private void draw(Snapshot now, double seconds) {
         if (bar == null) {
-            bar = bar(total);
+            bar = bar(total, seconds);
         }
         bar.stepTo(now.documents());
         bar.setExtraMessage(String.format(Locale.ROOT, " %.0f tokens/s", now.tokens() / seconds));
