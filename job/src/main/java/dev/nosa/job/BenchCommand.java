@@ -33,7 +33,8 @@ import picocli.CommandLine.Spec;
                         + " engine.",
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
-        sortOptions = false)
+        sortOptions = false,
+        abbreviateSynopsis = true)
 final class BenchCommand implements Callable<Integer> {
     private static final int LARGE_BATCH = 8;
 

@@ -27,12 +27,6 @@ abstract class DocumentJob implements Callable<Integer> {
     CommandSpec spec;
 
     @Mixin
-    final CommonOptions common = new CommonOptions();
-
-    @Mixin
-    final ModelOptions model = new ModelOptions();
-
-    @Mixin
     final InputOptions input = new InputOptions();
 
     @Mixin
@@ -40,6 +34,12 @@ abstract class DocumentJob implements Callable<Integer> {
 
     @Mixin
     final OutputOptions output = new OutputOptions();
+
+    @Mixin
+    final ModelOptions model = new ModelOptions();
+
+    @Mixin
+    final CommonOptions common = new CommonOptions();
 
     @Option(
             names = "--show",
@@ -71,7 +71,7 @@ abstract class DocumentJob implements Callable<Integer> {
                 .onTooLong(prompt.policy())
                 .textColumn(input.textColumn)
                 .idColumn(DocumentIds.COLUMN)
-                .errorColumn(InputReader.ERROR_COLUMN)
+                .errorColumn(MalformedRows.ERROR)
                 .passThrough(input.passThrough.toArray(String[]::new))
                 .progress(progress)
                 .backend(engine.backend())

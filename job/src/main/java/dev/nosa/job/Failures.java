@@ -3,8 +3,11 @@ package dev.nosa.job;
 import dev.nosa.checkpoint.CheckpointException;
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
 import picocli.CommandLine.IParameterExceptionHandler;
@@ -45,8 +48,10 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
             print(e.getMessage());
             return BAD_USAGE;
         }
-        if (e instanceof CheckpointException) {
-            print(e.getMessage() + " (--model)");
+        Optional<Throwable> checkpoint =
+                causes(e).filter(CheckpointException.class::isInstance).findFirst();
+        if (checkpoint.isPresent()) { // also one that a task met when it loaded the weights
+            print(checkpoint.get().getMessage() + " (--model)");
             return BAD_USAGE;
         }
         print(rootCause(e) + (verbose ? "" : " (--verbose prints the stack trace)"));
@@ -83,10 +88,11 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
     /** The innermost message: Spark wraps a task's failure several times. */
     static String rootCause(Exception e) {
-        Throwable cause = e;
-        while (cause.getCause() != null && cause.getCause() != cause) {
-            cause = cause.getCause();
-        }
-        return cause.getMessage() == null ? cause.toString() : cause.getMessage();
+        Throwable root = causes(e).reduce(e, (outer, inner) -> inner);
+        return root.getMessage() == null ? root.toString() : root.getMessage();
+    }
+
+    private static Stream<Throwable> causes(Throwable e) {
+        return Stream.iterate(e, Objects::nonNull, Throwable::getCause);
     }
 }

@@ -2,19 +2,15 @@ package dev.nosa.job;
 
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.not;
 import static org.apache.spark.sql.functions.substring;
 import static org.apache.spark.sql.functions.udf;
-import static org.apache.spark.sql.functions.when;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import org.apache.hadoop.fs.FileStatus;
-import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -25,10 +21,6 @@ import org.apache.spark.sql.types.StructType;
 
 /** Opens the documents, whatever they are stored as. */
 final class InputReader {
-    /** Null, or why a row could not be read. */
-    static final String ERROR_COLUMN = "__nosa_error";
-
-    private static final String CORRUPT_RECORD = "_corrupt_record";
     private static final StructType DECODED =
             new StructType().add("text", DataTypes.StringType).add("error", DataTypes.StringType);
 
@@ -42,18 +34,20 @@ final class InputReader {
         this.paths = paths;
     }
 
-    /** The rows with all their columns and {@link #ERROR_COLUMN}; nothing is read but schemas. */
+    /** The rows with all their columns and {@link MalformedRows#ERROR}; nothing is read but schemas. */
     Dataset<Row> open() {
         List<FileStatus> files = paths.files(spark.sparkContext().hadoopConfiguration());
         InputFormat format = format(files);
         Dataset<Row> rows;
         try {
             rows = switch (format) {
-                case PARQUET -> readable(spark.read().parquet(paths.pattern()));
-                case JSONL -> json(spark.read().json(paths.pattern()));
-                case CSV -> readable(csv());
+                case PARQUET -> MalformedRows.none(spark.read().parquet(paths.pattern()));
+                case JSONL -> json();
+                case CSV -> new CsvReader(spark, paths.pattern()).open(files.size() > 1);
                 case TEXT -> text(files);
             };
+        } catch (UsageException e) {
+            throw e;
         } catch (Exception e) { // Spark's are checked and not declared
             throw new UsageException("cannot read " + options.input + ": " + Failures.rootCause(e), "--input", e);
         }
@@ -63,7 +57,7 @@ final class InputReader {
     /** Fails on a column that is not there, with the nearest one that is. */
     static void requireColumns(Dataset<Row> rows, List<String> wanted, String option) {
         Set<String> known = new TreeSet<>(Arrays.asList(rows.columns()));
-        known.remove(ERROR_COLUMN);
+        known.removeAll(MalformedRows.COLUMNS);
         for (String column : wanted) {
             if (!known.contains(column)) {
                 throw new UsageException(
@@ -101,34 +95,12 @@ final class InputReader {
         return formats.iterator().next();
     }
 
-    private static Dataset<Row> readable(Dataset<Row> rows) {
-        return rows.withColumn(ERROR_COLUMN, lit(null).cast("string"));
-    }
-
-    /** A malformed line is null but for its error, also where the parser got some of its columns. */
-    private static Dataset<Row> json(Dataset<Row> rows) {
-        if (!Arrays.asList(rows.columns()).contains(CORRUPT_RECORD)) {
-            return readable(rows);
-        }
-        Column wellFormed = col(CORRUPT_RECORD).isNull();
-        List<Column> columns = new ArrayList<>();
-        for (String name : rows.columns()) {
-            Column column = col(DocumentIds.quoted(name));
-            columns.add(
-                    name.equals(CORRUPT_RECORD)
-                            ? column
-                            : when(wellFormed, column).as(name));
-        }
-        columns.add(when(not(wellFormed), lit("malformed JSON line")).as(ERROR_COLUMN));
-        return rows.select(columns.toArray(Column[]::new));
-    }
-
-    private Dataset<Row> csv() {
-        return spark.read()
-                .option("header", true)
-                .option("multiLine", true)
-                .option("escape", "\"")
-                .csv(paths.pattern());
+    private Dataset<Row> json() {
+        Dataset<Row> rows = spark.read()
+                .option("columnNameOfCorruptRecord", MalformedRows.RECORD)
+                .json(paths.pattern());
+        boolean malformed = Arrays.asList(rows.columns()).contains(MalformedRows.RECORD);
+        return malformed ? MalformedRows.marked(rows, lit("malformed JSON line")) : MalformedRows.none(rows);
     }
 
     private Dataset<Row> text(List<FileStatus> files) {
@@ -150,7 +122,7 @@ final class InputReader {
                                 .as(InputOptions.DEFAULT_ID_COLUMN),
                         col("path"),
                         col("text"),
-                        col("error").as(ERROR_COLUMN));
+                        col("error").as(MalformedRows.ERROR));
     }
 
     /** Spark's file sources leave files without a byte out. */

@@ -7,6 +7,8 @@ import dev.nosa.engine.EngineConfig;
 import dev.nosa.engine.EngineSettings;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelConfigParser;
+import dev.nosa.tokenizer.HuggingFaceTokenizer;
+import dev.nosa.tokenizer.Tokenizer;
 
 /** What can be said about a model and its budgets from headers alone, before an executor loads it. */
 final class ModelCheck {
@@ -19,7 +21,19 @@ final class ModelCheck {
             model = ModelConfigParser.parse(engine.model(), checkpoint);
         }
         settings(engine, model);
+        requireTokenizer(engine, model);
         return model;
+    }
+
+    private static void requireTokenizer(EngineConfig engine, ModelConfig model) {
+        try (Tokenizer tokenizer = HuggingFaceTokenizer.load(engine.model())) {
+            if (tokenizer.vocabSize() > model.vocabSize()) {
+                throw new UsageException(
+                        engine.model() + ": tokenizer.json has ids up to " + (tokenizer.vocabSize() - 1)
+                                + ", but config.json's vocab_size is " + model.vocabSize(),
+                        "--model");
+            }
+        }
     }
 
     private static EngineSettings settings(EngineConfig engine, ModelConfig model) {

@@ -23,6 +23,12 @@ import picocli.CommandLine.ParseResult;
         synopsisSubcommandLabel = "COMMAND",
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
+        footer = {
+            "",
+            "Options of Spark (--master, --conf, --driver-memory and the like) may stand among",
+            "those of generate and score. Exit codes: 0 done, 1 the job failed, 2 an option or",
+            "the input has to be changed."
+        },
         subcommands = {GenerateJob.class, ScoreJob.class, BenchCommand.class, HelpCommand.class})
 public final class Nosa {
     /** Commands take options alone, and "--" may be a stop string: what no argument can hold ends the options. */

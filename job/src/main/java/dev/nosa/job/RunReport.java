@@ -81,10 +81,16 @@ record RunReport(
         return coalesce(sum(values), lit(0));
     }
 
+    /** An error without its numbers, and without the record that a parser could not read. */
+    private static Column kind(Column error) {
+        Column reason = regexp_replace(error, "(?s)^(malformed [^:]+):.*", "$1");
+        return regexp_replace(coalesce(reason, lit("unknown")), "[0-9]+", "N");
+    }
+
     private static List<ErrorClass> errorClasses(Dataset<Row> output) {
         return output
                 .filter(col("status").equalTo("error"))
-                .groupBy(regexp_replace(coalesce(col("error"), lit("unknown")), "[0-9]+", "N"))
+                .groupBy(kind(col("error")))
                 .agg(
                         count(lit(1)).as("times"),
                         first(col("id")).as("id"),

@@ -2,7 +2,9 @@ package dev.nosa.job;
 
 import dev.nosa.spark.RunProgress;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
 import org.apache.spark.scheduler.AccumulableInfo;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorMetricsUpdate;
@@ -16,6 +18,9 @@ import scala.jdk.javaapi.CollectionConverters;
  */
 final class TaskProgress extends SparkListener {
     private final Map<Long, ProgressLine.Snapshot> running = new HashMap<>();
+    /** A heartbeat may come in after the end of its task, and would count it twice. */
+    private final Set<Long> ended = new HashSet<>();
+
     private ProgressLine.Snapshot finished = new ProgressLine.Snapshot(0, 0);
 
     synchronized ProgressLine.Snapshot snapshot() {
@@ -23,16 +28,29 @@ final class TaskProgress extends SparkListener {
     }
 
     @Override
-    public synchronized void onExecutorMetricsUpdate(SparkListenerExecutorMetricsUpdate update) {
-        CollectionConverters.asJava(update.accumUpdates())
-                .forEach(task -> running.put((Long) task._1(), of(task._4())));
+    public void onExecutorMetricsUpdate(SparkListenerExecutorMetricsUpdate update) {
+        CollectionConverters.asJava(update.accumUpdates()).forEach(task -> heartbeat((Long) task._1(), of(task._4())));
+    }
+
+    synchronized void heartbeat(long task, ProgressLine.Snapshot progress) {
+        if (!ended.contains(task)) {
+            running.put(task, progress);
+        }
     }
 
     @Override
-    public synchronized void onTaskEnd(SparkListenerTaskEnd end) {
-        running.remove(end.taskInfo().taskId());
-        if (end.taskInfo().successful()) {
-            finished = finished.plus(of(end.taskInfo().accumulables()));
+    public void onTaskEnd(SparkListenerTaskEnd end) {
+        end(
+                end.taskInfo().taskId(),
+                end.taskInfo().successful(),
+                of(end.taskInfo().accumulables()));
+    }
+
+    synchronized void end(long task, boolean successful, ProgressLine.Snapshot progress) {
+        ended.add(task);
+        running.remove(task);
+        if (successful) {
+            finished = finished.plus(progress);
         }
     }
 

@@ -2,6 +2,7 @@ package dev.nosa.job;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.nosa.testkit.TinyTokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -82,17 +83,42 @@ class BadInputTest extends JobFixture {
 
     @Test
     void aTruncatedCheckpointNamesItsFile() throws IOException {
-        Path broken = folder.resolve("broken-model");
-        Files.createDirectories(broken);
-        try (var files = Files.list(model)) {
-            for (Path file : files.toList()) {
-                Files.copy(file, broken.resolve(file.getFileName()));
-            }
-        }
+        Path broken = copyOfModel("broken-model");
         Path weights = broken.resolve("model.safetensors");
         byte[] bytes = Files.readAllBytes(weights);
         Files.write(weights, java.util.Arrays.copyOf(bytes, bytes.length / 2));
         assertThat(error("--model=" + broken)).contains("model.safetensors").endsWith("(--model)");
+    }
+
+    @Test
+    void aTokenizerWithMoreIdsThanTheModelIsAnError() throws IOException {
+        Path other = copyOfModel("other-tokenizer");
+        Path config = other.resolve("config.json");
+        Files.writeString(config, Files.readString(config).replaceAll("(\"vocab_size\" ?:) ?\\d+", "$1 100"));
+        assertThat(error("--model=" + other))
+                .contains("tokenizer.json has ids up to " + (TinyTokenizer.VOCAB - 1))
+                .contains("vocab_size is 100")
+                .endsWith("(--model)");
+    }
+
+    @Test
+    void aModelWithoutATokenizerIsAnError() throws IOException {
+        Path other = copyOfModel("no-tokenizer");
+        Files.delete(other.resolve("tokenizer.json"));
+        assertThat(error("--model=" + other)).contains("tokenizer.json").endsWith("(--model)");
+    }
+
+    @Test
+    void anInputThatCannotBeReadIsNamed() {
+        assertThat(CommandRun.of(
+                                "generate",
+                                "--input=nowhere://a/b",
+                                "--output=x",
+                                "--model=" + model,
+                                "--prompt={text}")
+                        .usageError())
+                .contains("cannot read nowhere://a/b")
+                .endsWith("(--input)");
     }
 
     @Test
@@ -112,6 +138,16 @@ class BadInputTest extends JobFixture {
         write("mixed/a.csv", "id,text\n1,one\n");
         write("mixed/b.jsonl", "{\"id\":\"2\",\"text\":\"two\"}\n");
         assertThat(errorOf(folder.resolve("mixed"))).contains("csv").endsWith("(--input-format)");
+    }
+
+    @Test
+    void csvFilesWithOtherHeadersAreAnError() throws IOException {
+        write("headers/a.csv", "id,text\n1,one\n");
+        write("headers/b.csv", "text,id\ntwo,2\n");
+        assertThat(errorOf(folder.resolve("headers")))
+                .contains("must have the same header")
+                .contains(".csv")
+                .endsWith("(--input)");
     }
 
     @Test
@@ -151,6 +187,7 @@ class BadInputTest extends JobFixture {
     void aBadTemplateIsAnError() {
         assertThat(error("--prompt= ")).contains("empty").endsWith("(--prompt)");
         assertThat(error("--prompt=say {text")).contains("never closed").endsWith("(--prompt)");
+        assertThat(error("--prompt=say something")).contains("{text}").endsWith("(--prompt)");
         assertThat(error("--prompt=@/no/such/file")).contains("/no/such/file").endsWith("(--prompt)");
     }
 

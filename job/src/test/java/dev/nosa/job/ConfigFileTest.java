@@ -11,15 +11,19 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
 
 class ConfigFileTest {
-    private static final Path SHIPPED = Path.of("..", "conf", "generate.conf");
+    private static final Path SHIPPED = Path.of("..", "conf");
 
     @TempDir
     Path folder;
@@ -28,11 +32,13 @@ class ConfigFileTest {
         return Files.writeString(folder.resolve("run.conf"), content);
     }
 
-    private static CommandLine generateCommand() {
+    private static CommandLine nosa() {
         PrintWriter nowhere = new PrintWriter(new StringWriter());
-        return Nosa.commandLine(nowhere, nowhere, new Failures(nowhere))
-                .getSubcommands()
-                .get("generate");
+        return Nosa.commandLine(nowhere, nowhere, new Failures(nowhere));
+    }
+
+    private static CommandLine command(String name) {
+        return nosa().getSubcommands().get(name);
     }
 
     private String error(String content) throws IOException {
@@ -100,15 +106,17 @@ class ConfigFileTest {
                 .endsWith("(--config)");
     }
 
-    @Test
-    void theShippedFileHasEveryOptionAndNoOther() throws IOException {
-        assertThat(shipped().keySet()).isEqualTo(new java.util.TreeSet<>(Nosa.optionNames(generateCommand())));
+    @ParameterizedTest
+    @ValueSource(strings = {"generate", "score"})
+    void theShippedFileHasEveryOptionAndNoOther(String command) throws IOException {
+        assertThat(shipped(command).keySet()).isEqualTo(new TreeSet<>(Nosa.optionNames(command(command))));
     }
 
-    @Test
-    void theShippedFileShowsTheDefaults() throws IOException {
-        Map<String, String> shipped = shipped();
-        for (OptionSpec option : generateCommand().getCommandSpec().options()) {
+    @ParameterizedTest
+    @ValueSource(strings = {"generate", "score"})
+    void theShippedFileShowsTheDefaults(String command) throws IOException {
+        Map<String, String> shipped = shipped(command);
+        for (OptionSpec option : command(command).getCommandSpec().options()) {
             String name = option.longestName().substring(2);
             if (option.defaultValue() != null && shipped.containsKey(name)) {
                 assertThat(shipped).containsEntry(name, option.defaultValue());
@@ -116,20 +124,54 @@ class ConfigFileTest {
         }
     }
 
-    @Test
-    void theShippedFileIsValidWithEveryOptionSwitchedOn() throws IOException {
-        Path on = folder.resolve("all.conf");
-        Files.writeString(on, Files.readString(SHIPPED).replaceAll("(?m)^#([a-z])", "$1"));
+    @ParameterizedTest
+    @ValueSource(strings = {"generate", "score"})
+    void theShippedFileIsValidWithEveryOptionSwitchedOn(String command) throws IOException {
+        Path on = write(content(command).replaceAll("(?m)^#([a-z])", "$1"));
         List<String> args = ConfigFile.read(on).arguments(Set.of());
-        new CommandLine(new GenerateJob()).parseArgs(args.toArray(String[]::new));
-        assertThat(args).hasSizeGreaterThanOrEqualTo(shipped().size());
+        nosa().parseArgs(Stream.concat(Stream.of(command), args.stream()).toArray(String[]::new));
+        assertThat(args).hasSizeGreaterThanOrEqualTo(shipped(command).size());
     }
 
-    private static Map<String, String> shipped() throws IOException {
+    @ParameterizedTest
+    @ValueSource(strings = {"generate", "score"})
+    void theOptionsDocumentListsEveryOptionWithItsDefault(String command) throws IOException {
+        String document = Files.readString(Path.of("..", "docs", "options.md"));
+        for (String name : Nosa.optionNames(command(command))) {
+            Object value = command(command).getCommandSpec().findOption(name).defaultValue();
+            String cell = value == null ? "[^|]*" : " `?" + Pattern.quote(value.toString()) + "`? ";
+            assertThat(document).containsPattern("\\n\\| `--" + name + "[ `][^|]*\\|" + cell + "\\|");
+        }
+    }
+
+    @Test
+    void theShippedFilesExplainSharedOptionsInTheSameWords() throws IOException {
+        Map<String, String> generate = comments("generate");
+        Map<String, String> score = comments("score");
+        score.keySet().retainAll(generate.keySet());
+        assertThat(score).hasSizeGreaterThan(20);
+        assertThat(generate).containsAllEntriesOf(score);
+    }
+
+    private static String content(String command) throws IOException {
+        return Files.readString(SHIPPED.resolve(command + ".conf"));
+    }
+
+    /** Values of the options, all of which are commented out. */
+    private static Map<String, String> shipped(String command) throws IOException {
+        return groups(command, "^#([a-z][a-z0-9-]*) = (.*)$", 1, 2);
+    }
+
+    /** The comment above each option. */
+    private static Map<String, String> comments(String command) throws IOException {
+        return groups(command, "((?:^# .*\n)+)^#([a-z][a-z0-9-]*) = ", 2, 1);
+    }
+
+    private static Map<String, String> groups(String command, String pattern, int key, int value) throws IOException {
         Map<String, String> options = new TreeMap<>();
-        Matcher line = Pattern.compile("(?m)^#([a-z][a-z0-9-]*) = (.*)$").matcher(Files.readString(SHIPPED));
+        Matcher line = Pattern.compile(pattern, Pattern.MULTILINE).matcher(content(command));
         while (line.find()) {
-            options.put(line.group(1), line.group(2));
+            options.put(line.group(key), line.group(value));
         }
         return options;
     }

@@ -69,7 +69,7 @@ class GenerateJobTest extends JobFixture {
         assertThat(rows).hasSize(1);
         rows.forEach((id, row) -> {
             assertThat(id).startsWith("row-");
-            assertThat(error(row)).isEqualTo("malformed JSON line");
+            assertThat(error(row)).isEqualTo("malformed JSON line: {\"id\":\"b\",\"text");
         });
     }
 
@@ -81,6 +81,55 @@ class GenerateJobTest extends JobFixture {
         Map<String, Row> rows = read(output);
         assertThat(rows.get("1").<String>getAs("text")).isEqualTo("two\nlines, and \"quotes\"");
         assertThat(rows.get("2").<String>getAs("note")).isEqualTo("y");
+    }
+
+    @Test
+    void csvLinesMayEndAsOnWindowsAndBlankOnesAreNoRows() throws IOException {
+        Path input = write("windows.csv", "id,text\r\n1,one\r\n\r\n2,\"two\r\nlines\"\r\n");
+        Path output = folder.resolve("from-windows");
+        assertThat(generate(input, output, "--pass-through=text").code()).isZero();
+        assertThat(read(output)).containsOnlyKeys("1", "2");
+        assertThat(read(output).get("2").<String>getAs("text")).isEqualTo("two\r\nlines");
+    }
+
+    @Test
+    void aCsvRowWithTooFewOrTooManyColumnsBecomesAnErrorRow() throws IOException {
+        Path input = write("ragged.csv", "id,text,note\n1,good,x\n2,short\n3,a,b,c\n4,a,b,c,d\n5,,\n6,\"\",z\n");
+        Path output = folder.resolve("from-ragged");
+        assertThat(generate(input, output, "--max-error-rate=1", "--pass-through=note")
+                        .code())
+                .isZero();
+        Map<String, Row> rows = read(output);
+        assertThat(rows).hasSize(6);
+        assertThat(status(rows.remove("1"))).isEqualTo("ok");
+        assertThat(error(rows.remove("5"))).isEqualTo("column 'text' is null");
+        assertThat(error(rows.remove("6"))).isEqualTo("column 'text' is null");
+        assertThat(rows.keySet()).allMatch(id -> id.startsWith("row-"));
+        assertThat(rows.values()).allMatch(row -> row.getAs("note") == null);
+        String reason = "malformed CSV row, the header has 3 columns: ";
+        assertThat(rows.values())
+                .extracting(GenerateJobTest::error)
+                .containsExactlyInAnyOrder(reason + "2,short", reason + "3,a,b,c", reason + "4,a,b,c,d");
+    }
+
+    @Test
+    void aCsvQuoteThatIsNeverClosedBecomesAnErrorRowOfAllThatItSwallows() throws IOException {
+        Path input = write("quotes.csv", "id,text\n1,a 5\" disk\n2,\"she said \"\"no\"\"\"\n3,\"open\n4,lost\n");
+        Path output = folder.resolve("from-quotes");
+        assertThat(generate(input, output, "--max-error-rate=0.5").code()).isZero();
+        Map<String, Row> rows = read(output);
+        assertThat(status(rows.remove("1"))).isEqualTo("ok");
+        assertThat(status(rows.remove("2"))).isEqualTo("ok");
+        assertThat(rows.values())
+                .extracting(GenerateJobTest::error)
+                .containsExactly("malformed CSV row, a quote is never closed: 3,\"open 4,lost");
+    }
+
+    @Test
+    void malformedRowsOfOneKindAreReportedTogether() throws IOException {
+        Path input = write("kinds.csv", "id,text\n1,good\nx\ny\nz\n");
+        CommandRun run = generate(input, folder.resolve("from-kinds"), "--max-error-rate=1");
+        assertThat(run.out()).contains("3 x like document 'row-").doesNotContain("1 x like");
     }
 
     @Test

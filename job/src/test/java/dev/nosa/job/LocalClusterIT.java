@@ -2,8 +2,6 @@ package dev.nosa.job;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.nosa.testkit.TinyModel;
-import dev.nosa.testkit.TinyTokenizer;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -11,8 +9,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -21,74 +19,57 @@ import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The packaged jar, started as users start it, on executors in JVMs of their own. */
+/**
+ * The packaged jar, started as users start it, over the sample, on this JVM's threads and on executors in JVMs of their own.
+ * Every document is cut to 512 tokens, so that the test takes a minute.
+ */
 class LocalClusterIT {
-    private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
-    private static final Path WORK = ROOT.resolve("job/target/spark/work");
+    private static final Path WORK = NosaProcess.ROOT.resolve("job/target/spark/work");
     private static final Pattern ENGINE = Pattern.compile("Engine of this JVM \\(process (\\d+)\\) started");
-    private static final int DOCUMENTS = 12;
+    private static final int DOCUMENTS = 14;
 
     @TempDir
     Path folder;
 
-    private record Ended(int code, String out, String err) {}
-
-    /** Runs bin/nosa from another folder than the repository's. */
-    private Ended nosa(Path script, String... args) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(script.toString()));
-        command.addAll(List.of(args));
-        Path out = folder.resolve("out.txt");
-        Path err = folder.resolve("err.txt");
-        ProcessBuilder builder = new ProcessBuilder(command)
-                .directory(folder.toFile())
-                .redirectOutput(out.toFile())
-                .redirectError(err.toFile());
-        builder.environment().keySet().removeAll(Set.of("SPARK_HOME", "SPARK_CONF_DIR", "MASTER"));
-        Process process = builder.start();
-        if (!process.waitFor(10, TimeUnit.MINUTES)) {
-            process.destroyForcibly();
-            throw new AssertionError(command + " did not end: " + Files.readString(err));
-        }
-        return new Ended(process.exitValue(), Files.readString(out), Files.readString(err));
+    /** Runs bin/nosa through a link, from another folder than the repository's, with names that a shell would split. */
+    private NosaProcess generate(String output, String... sparkOptions) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(folder.resolve("a link").toString(), "generate"));
+        command.addAll(List.of(sparkOptions));
+        command.addAll(List.of(
+                "--model=a model",
+                "--input=the documents.parquet",
+                "--output=" + output,
+                "--prompt=Say \"{text}\" $HOME",
+                "--max-context=512",
+                "--on-too-long=truncate-middle",
+                "--max-new-tokens=4",
+                "--temperature=0.8"));
+        return NosaProcess.run(folder, Map.of(), command);
     }
 
     @Test
-    void twoExecutorsStartOneEngineEach() throws IOException, InterruptedException {
-        Path model = folder.resolve("a model");
-        TinyModel.builder().vocab(TinyTokenizer.VOCAB).maxPositions(600).write(model);
-        TinyTokenizer.write(model);
-        StringBuilder lines = new StringBuilder();
-        for (int i = 0; i < DOCUMENTS; i++) {
-            lines.append("{\"id\":\"d")
-                    .append(i)
-                    .append("\",\"text\":\"")
-                    .append("word ".repeat(10 + i))
-                    .append("\"}\n");
-        }
-        Files.writeString(folder.resolve("input.jsonl"), lines);
-        Path link = Files.createSymbolicLink(folder.resolve("a link"), ROOT.resolve("bin/nosa"));
-        Set<Path> before = applications();
+    void twoExecutorsGiveWhatOneJvmGivesAndStartOneEngineEach() throws IOException, InterruptedException {
+        Files.createSymbolicLink(folder.resolve("a link"), NosaProcess.NOSA);
+        Files.createSymbolicLink(folder.resolve("a model"), NosaProcess.ROOT.resolve("sample-data/model"));
+        Files.copy(NosaProcess.ROOT.resolve("sample-data/documents.parquet"), folder.resolve("the documents.parquet"));
 
-        Ended run = nosa(
-                link,
-                "generate",
+        NosaProcess local = generate("local", "--master", "local[2]");
+        assertThat(local.code()).as(local.err()).isZero();
+        assertThat(local.err()).doesNotContain("incubator", "NativeCodeLoader", "CudaUtils", "Versions of", "\tat ");
+
+        Set<Path> before = applications();
+        NosaProcess cluster = generate(
+                "cluster",
                 "--master",
-                "local-cluster[2,1,1024]",
+                "local-cluster[2,1,2048]",
                 "--conf",
                 "spark.scheduler.minRegisteredResourcesRatio=1.0",
                 "--conf",
-                "spark.executor.memory=1024m",
-                "--model=a model",
-                "--input=input.jsonl",
-                "--output=generations",
-                "--prompt=Say \"{text}\" $HOME",
-                "--max-new-tokens=4",
-                "--partitions=6",
-                "--threads=1");
+                "spark.scheduler.maxRegisteredResourcesWaitingTime=120s");
+        assertThat(cluster.code()).as(cluster.err()).isZero();
+        assertThat(cluster.out()).contains(DOCUMENTS + ": 0 ok, " + DOCUMENTS + " truncated, 0 errors");
 
-        assertThat(run.code()).as(run.err()).isZero();
-        assertThat(run.out()).contains(DOCUMENTS + ": " + DOCUMENTS + " ok, 0 truncated, 0 errors");
-        assertThat(outputIds()).hasSize(DOCUMENTS);
+        assertThat(results("cluster")).hasSize(DOCUMENTS).isEqualTo(results("local"));
         Set<Path> ours = applications();
         ours.removeAll(before);
         assertThat(ours).hasSize(1);
@@ -97,29 +78,40 @@ class LocalClusterIT {
 
     @Test
     void aUsageErrorComesBackThroughSparkSubmit() throws IOException, InterruptedException {
-        Ended run = nosa(ROOT.resolve("bin/nosa"), "generate", "--modl=x");
+        NosaProcess run = NosaProcess.nosa(folder, "generate", "--modl=x");
         assertThat(run.code()).isEqualTo(2);
         assertThat(run.err()).contains("nosa: error: unknown option '--modl'; did you mean '--model'?");
     }
 
     @Test
     void theVersionIsTheBuilds() throws IOException, InterruptedException {
-        Ended run = nosa(ROOT.resolve("bin/nosa"), "--version");
+        NosaProcess run = NosaProcess.nosa(folder, "--version");
         assertThat(run.code()).isZero();
         assertThat(run.out()).matches("nosa \\d+\\.\\d+\\.\\d+.*\\s*");
     }
 
-    private List<String> outputIds() throws IOException {
+    /** All that does not depend on time, by id. */
+    private List<Row> results(String output) throws IOException {
         try (SparkSession spark = SparkSession.builder()
                 .master("local[1]")
                 .config("spark.ui.enabled", false)
                 .config("spark.driver.host", "localhost")
                 .config("spark.driver.bindAddress", "127.0.0.1")
                 .getOrCreate()) {
-            List<Row> rows = spark.read()
-                    .parquet(folder.resolve("generations").toString())
+            return spark.read()
+                    .parquet(folder.resolve(output).toString())
+                    .select(
+                            "id",
+                            "generation",
+                            "status",
+                            "error",
+                            "finish_reason",
+                            "prompt_tokens",
+                            "output_tokens",
+                            "usage.blocks_selected",
+                            "usage.blocks_missed")
+                    .orderBy("id")
                     .collectAsList();
-            return rows.stream().map(row -> row.<String>getAs("id")).distinct().toList();
         }
     }
 

@@ -130,6 +130,19 @@ class OptionsTest {
     }
 
     @Test
+    void aHeartbeatAfterTheEndOfItsTaskCountsNothingTwice() {
+        TaskProgress tasks = new TaskProgress();
+        ProgressLine.Snapshot two = new ProgressLine.Snapshot(2, 20);
+        tasks.heartbeat(7, new ProgressLine.Snapshot(1, 10));
+        tasks.heartbeat(8, new ProgressLine.Snapshot(1, 10));
+        assertThat(tasks.snapshot()).isEqualTo(two);
+        tasks.end(7, true, two);
+        tasks.heartbeat(7, two);
+        tasks.end(8, false, two);
+        assertThat(tasks.snapshot()).isEqualTo(two);
+    }
+
+    @Test
     void helpAndVersionGoToStandardOutput() {
         assertThat(CommandRun.of("--help").out()).contains("generate").contains("score");
         assertThat(CommandRun.of("generate", "--help").out()).contains("--max-new-tokens");

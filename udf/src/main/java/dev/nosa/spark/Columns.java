@@ -63,8 +63,7 @@ final class Columns {
         }
         options.template().columns().forEach(column -> requireText("prompt", column, input));
         if (options.template().references(options.textColumn()) == 0) {
-            throw new IllegalArgumentException(
-                    "prompt: must refer to the text column, {" + options.textColumn() + "} (--prompt, --text-column)");
+            throw new IllegalArgumentException("prompt: must refer to the text column, {" + options.textColumn() + "}");
         }
         options.passThrough().forEach(column -> require("pass-through", column, input));
         if (!options.generates() && options.scoring().column() != null) {

@@ -78,10 +78,19 @@ public final class ExecutorEngine {
 
     private synchronized void shutDown() {
         if (model != null) {
-            model.thenAccept(loaded -> loaded.engine().close());
+            model.thenAccept(ExecutorEngine::close);
         }
         model = null;
         options = null;
+    }
+
+    /** A failure has no one to go to: the engine may have been loading still when it was given up. */
+    private static void close(HostedModel loaded) {
+        try {
+            loaded.engine().close();
+        } catch (RuntimeException e) {
+            log.error("The engine could not be closed", e);
+        }
     }
 
     private synchronized CompletableFuture<HostedModel> find(EngineOptions wanted, ModelStarter starter) {

@@ -14,6 +14,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskKilledException;
 import org.apache.spark.sql.Row;
@@ -112,6 +113,30 @@ class PartitionGeneratorTest {
 
         assertThatThrownBy(() -> waiting.orTimeout(10, TimeUnit.SECONDS).join())
                 .hasCauseInstanceOf(TaskKilledException.class);
+        generator.close();
+    }
+
+    @Test
+    void anInterruptedTaskEndsAsKilledAndStaysInterrupted() throws InterruptedException {
+        PartitionGenerator generator = generator(manual.hosted(), rows(100));
+        AtomicReference<Throwable> thrown = new AtomicReference<>();
+        AtomicBoolean interrupted = new AtomicBoolean();
+        Thread task = new Thread(() -> {
+            try {
+                generator.forEachRemaining(row -> {});
+            } catch (TaskKilledException e) {
+                thrown.set(e);
+                interrupted.set(Thread.currentThread().isInterrupted());
+            }
+        });
+        task.start();
+        awaitRequests(2 * MAX_BATCH);
+
+        task.interrupt();
+        task.join(10_000);
+
+        assertThat(thrown.get()).isInstanceOf(TaskKilledException.class);
+        assertThat(interrupted).isTrue();
         generator.close();
     }
 
