@@ -14,6 +14,7 @@ import dev.nosa.schedule.MemoryPlanner;
 import dev.nosa.schedule.Scheduler;
 import dev.nosa.tokenizer.HuggingFaceTokenizer;
 import dev.nosa.tokenizer.Tokenizer;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
@@ -93,16 +94,21 @@ public final class NosaEngine implements InferenceEngine {
             Deque<Runnable> closers) {
         closers.push(tokenizer::close);
         try {
-            if (tokenizer.vocabSize() > model.vocabSize()) {
-                throw new IllegalArgumentException(config.model() + ": tokenizer.json has ids up to "
-                        + (tokenizer.vocabSize() - 1) + ", but config.json's vocab_size is " + model.vocabSize());
-            }
+            requireVocabulary(config.model(), tokenizer, model);
             NosaEngine engine = new NosaEngine(config, model, tokenizer, runners, closers);
             engine.thread.start();
             return engine;
         } catch (RuntimeException | Error e) {
             closeAfter(e, closers);
             throw e;
+        }
+    }
+
+    /** Fails with an {@link IllegalArgumentException} if the tokenizer has ids that the model does not have. */
+    public static void requireVocabulary(Path folder, Tokenizer tokenizer, ModelConfig model) {
+        if (tokenizer.vocabSize() > model.vocabSize()) {
+            throw new IllegalArgumentException(folder + ": tokenizer.json has ids up to " + (tokenizer.vocabSize() - 1)
+                    + ", but config.json's vocab_size is " + model.vocabSize());
         }
     }
 

@@ -5,6 +5,7 @@ import dev.nosa.checkpoint.Checkpoint;
 import dev.nosa.checkpoint.Checkpoints;
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.engine.EngineSettings;
+import dev.nosa.engine.NosaEngine;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelConfigParser;
 import dev.nosa.tokenizer.HuggingFaceTokenizer;
@@ -27,12 +28,9 @@ final class ModelCheck {
 
     private static void requireTokenizer(EngineConfig engine, ModelConfig model) {
         try (Tokenizer tokenizer = HuggingFaceTokenizer.load(engine.model())) {
-            if (tokenizer.vocabSize() > model.vocabSize()) {
-                throw new UsageException(
-                        engine.model() + ": tokenizer.json has ids up to " + (tokenizer.vocabSize() - 1)
-                                + ", but config.json's vocab_size is " + model.vocabSize(),
-                        "--model");
-            }
+            NosaEngine.requireVocabulary(engine.model(), tokenizer, model);
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage(), "--model", e);
         }
     }
 
