@@ -51,6 +51,9 @@ final class BenchCommand implements Callable<Integer> {
             description = "Folder of the checkpoint (default: sample-data/model)")
     Path model;
 
+    @Option(names = "--mode", paramLabel = "MODE", description = "Measure one attention mode (default: all)")
+    String mode;
+
     @Option(
             names = "--context",
             paramLabel = "TOKENS",
@@ -123,11 +126,19 @@ final class BenchCommand implements Callable<Integer> {
             ModelConfig config = ModelConfigParser.parse(model, checkpoint);
             int workers = threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
             RunnerBench.Plan plan = new RunnerBench.Plan(context, newTokens, repeats, LARGE_BATCH, workers);
-            for (AttentionMode mode : AttentionMode.values()) {
-                if (config.importance() || !mode.usesImportance()) {
-                    mode(config, checkpoint, mode, plan);
+            for (AttentionMode candidate : wantedModes()) {
+                if (config.importance() || !candidate.usesImportance()) {
+                    mode(config, checkpoint, candidate, plan);
                 }
             }
+        }
+    }
+
+    private List<AttentionMode> wantedModes() {
+        try {
+            return mode == null ? List.of(AttentionMode.values()) : List.of(AttentionMode.parse(mode));
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage(), "--mode", e);
         }
     }
 
