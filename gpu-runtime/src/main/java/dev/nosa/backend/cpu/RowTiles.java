@@ -6,7 +6,7 @@ import java.util.List;
 
 /**
  * How a batch's rows are cut into products of fixed shape: a prompt's rows 64 at a time, decode rows 8 at a time, each
- * tile padded with zero rows. OpenBLAS takes the same path for products of one shape, and within one the same for a row
+ * tile padded. OpenBLAS takes the same path for products of one shape, and within one the same for a row
  * of the same place; so a prompt's token at position p stands at place p mod 64. In a product of 8 rows all places are
  * equal.
  */
