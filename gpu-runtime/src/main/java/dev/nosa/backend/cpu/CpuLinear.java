@@ -60,10 +60,17 @@ final class CpuLinear implements AutoCloseable {
     }
 
     private void product(CpuWeight w, int s, RowTiles.Tile tile, CpuWorker worker) {
-        FloatPointer a = input.view().position((long) tile.staged() * w.cols());
+        FloatPointer a = input.view();
         FloatPointer b = w.slice(s, worker);
-        FloatPointer c = output.view().position((long) tile.staged() * w.rows() + (long) s * CpuWeight.SLICE);
-        gemm(tile.rows(), w.width(s), w.cols(), a, w.cols(), b, w.width(s), 0f, c, w.rows());
+        FloatPointer c = output.view();
+        int step = SmallProducts.rows(tile.rows(), w.width(s), w.cols());
+        for (int done = 0; done < tile.rows(); done += step) {
+            int rows = Math.min(step, tile.rows() - done);
+            long row = tile.staged() + done;
+            a.position(row * w.cols());
+            c.position(row * w.rows() + (long) s * CpuWeight.SLICE);
+            gemm(rows, w.width(s), w.cols(), a, w.cols(), b, w.width(s), 0f, c, w.rows());
+        }
     }
 
     /** {@code C = A B + beta C}, row-major: A (m, k), B (k, n), C (m, n). */
