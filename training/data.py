@@ -254,7 +254,7 @@ class Sequences(torch.utils.data.Dataset):
         """Groups of facts, and the questions to ask: many, since every answer teaches retrieval."""
         most_facts, most_turns = 5 + self.length // 128, 3 + self.length // 256
         made = Questions(self.split, rng, 4 * most_facts)
-        count = rng.randint(1, most_facts)
+        count = max(rng.randint(1, most_facts), rng.randint(1, most_facts))
         questions, keys, groups, planted = [], [], [], 0
         while planted < count:
             kind = rng.random()

@@ -183,7 +183,8 @@ def importance(v, layer):
     """A[g] * softplus(delta[g] . v_t), with all KV heads of v_t in one row; F32 at least."""
     row = v.transpose(1, 2).flatten(2)
     row = row.to(torch.promote_types(row.dtype, torch.float32))
-    return (layer["A"].to(row.dtype) * F.softplus(linear(row, layer["delta"]))).transpose(1, 2)
+    inner = (row[:, :, None] * layer["delta"]).sum(-1)  # no matrix product: autocast would round it
+    return (layer["A"] * F.softplus(inner)).transpose(1, 2)
 
 
 def layer_output(x, out, layer, config):
