@@ -144,13 +144,18 @@ class Model:
         return self.logits(self.hidden(tokens, core, trace))
 
 
+def wide(x):
+    """x in F32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def linear(x, weight):
     return F.linear(x, weight.to(x.dtype))
 
 
 def rms_norm(x, weight, eps):
-    wide = x.float()
-    return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps) * weight.float()).to(x.dtype)
+    y = wide(x)
+    return (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps) * weight).to(x.dtype)
 
 
 def rope_table(positions, config):
@@ -162,7 +167,7 @@ def rope_table(positions, config):
 
 def rotate(x, rope):
     cos, sin = rope
-    first, second = x.float().chunk(2, -1)
+    first, second = wide(x).chunk(2, -1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)
 
 
@@ -181,8 +186,7 @@ def attention_inputs(x, layer, rope, config):
 
 def importance(v, layer):
     """A[g] * softplus(delta[g] . v_t), with all KV heads of v_t in one row; F32 at least."""
-    row = v.transpose(1, 2).flatten(2)
-    row = row.to(torch.promote_types(row.dtype, torch.float32))
+    row = wide(v.transpose(1, 2).flatten(2))
     inner = (row[:, :, None] * layer["delta"]).sum(-1)  # no matrix product: autocast would round it
     return (layer["A"] * F.softplus(inner)).transpose(1, 2)
 
@@ -264,7 +268,7 @@ def visible_windows(positions, windows, sparse):
 def window_scores(q, ck, visible):
     """Softmax over the visible windows for each query head, summed over the heads of a group: (B, G, Q, M)."""
     scores = by_group(q, ck) @ ck.transpose(-1, -2)[:, :, None] / math.sqrt(q.shape[-1])
-    weights = scores.float().masked_fill(~visible, -INFINITY).softmax(-1)
+    weights = wide(scores).masked_fill(~visible, -INFINITY).softmax(-1)
     return weights.nan_to_num(0.0).sum(2)
 
 
@@ -285,10 +289,10 @@ def take(scores, taken, causal, budget):
 
 
 class LayerCache:
-    """K, V and importance of one layer, with room for `capacity` tokens, and slots for topk blocks of each KV head.
+    """K, V and importance of one layer, with room for `capacity` tokens, and slots for the blocks of each KV head.
 
-    The slots stand for the device memory: attention reads K and V from them alone. `slots` (B, G, topk) names the block
-    in each slot, -1 for none.
+    The slots stand for the device memory: attention reads K and V from them alone. There are topk of them, or as many as
+    dense_len needs. `slots` (B, G, slots) names the block in each slot, -1 for none.
     """
 
     def __init__(self, record, capacity, sparse):
@@ -304,8 +308,9 @@ class LayerCache:
 
     def _fill_slots(self, selected):
         batch, groups, _ = selected.shape
-        self.slots = torch.full((batch, groups, self.sparse.topk), -1, device=selected.device)
-        shape = (batch, groups, self.sparse.topk, self.sparse.block_size, self.k.shape[-1])
+        slots = max(self.sparse.topk, math.ceil(self.sparse.dense_len / self.sparse.block_size))
+        self.slots = torch.full((batch, groups, slots), -1, device=selected.device)
+        shape = (batch, groups, slots, self.sparse.block_size, self.k.shape[-1])
         self.slot_k, self.slot_v = self.k.new_zeros(shape), self.v.new_zeros(shape)
         self._load(selected)
 
@@ -340,17 +345,16 @@ class LayerCache:
         resident = in_blocks(self.slots, selected.shape[-1])
         missing = selected & ~resident
         kept = is_selected(self.slots, selected)
-        number = missing.sum(-1, keepdim=True)
-        incoming = F.pad(missing.to(torch.int8).argsort(dim=-1, descending=True, stable=True), (0, self.sparse.topk))
+        slots, number = self.slots.shape[-1], missing.sum(-1, keepdim=True)
+        incoming = F.pad(missing.to(torch.int8).argsort(dim=-1, descending=True, stable=True), (0, slots))[..., :slots]
         free = kept.to(torch.int8).argsort(dim=-1, stable=True)
-        rank = torch.arange(self.sparse.topk, device=free.device)
-        held = self.slots.gather(-1, free)
-        new = self.slots.scatter(-1, free, torch.where(rank < number, incoming[..., : self.sparse.topk], held))
+        rank = torch.arange(slots, device=free.device)
+        new = self.slots.scatter(-1, free, torch.where(rank < number, incoming, self.slots.gather(-1, free)))
         changed = new != self.slots
         self.slots = new
         self._copy(changed)
-        begun = self.length - 1 if (self.length - 1) % self.sparse.block_size == 0 else -1
-        return missing.sum(-1) - (missing[..., -1].long() if begun >= 0 else 0)
+        just_begun = (self.length - 1) % self.sparse.block_size == 0
+        return missing.sum(-1) - (missing[..., -1].long() if just_begun else 0)
 
     def _copy(self, changed):
         """Copies the blocks of the changed slots, and the last token into the slot of the current block."""
@@ -382,7 +386,10 @@ def is_selected(slots, selected):
 
 
 class Decoder:
-    """Decodes a batch of sequences of one length, token by token, after a prefill of their prompts (B, S)."""
+    """Decodes a batch of sequences of one length, token by token, after a prefill of their prompts (B, S).
+
+    The caches are F32 even where the prefill was computed in less.
+    """
 
     def __init__(self, model, prompts, steps, core=None):
         self.model = model
@@ -390,7 +397,7 @@ class Decoder:
         hidden = model.hidden(prompts, core, trace)
         self.logits = model.logits(hidden[:, -1])
         capacity = prompts.shape[1] + steps
-        self.caches = [LayerCache(record, capacity, model.config.sparse) for record in trace]
+        self.caches = [LayerCache(widened(record), capacity, model.config.sparse) for record in trace]
 
     def step(self, tokens):
         """Feeds one token a sequence (B); returns the selections and the misses by layer, and sets `logits`."""
@@ -409,3 +416,7 @@ class Decoder:
         hidden = rms_norm(x, weights["model.norm.weight"], config.rms_norm_eps)
         self.logits = self.model.logits(hidden[:, -1])
         return selections, misses
+
+
+def widened(record):
+    return {name: wide(x) if x is not None and x.is_floating_point() else x for name, x in record.items()}
