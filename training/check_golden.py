@@ -80,7 +80,8 @@ def compare_decoding(decoder, run):
         same = 0
         for n, selected in enumerate(selections):
             listed = run[f"L{n}.dec_topk"][t].view(2, -1)
-            scores = run[f"L{n}.dec_pq"][t].float(), run[f"L{n}.dec_pcis"][t].float()
+            count = selected.shape[-1]
+            scores = [run[f"L{n}.{name}"][t, :, :count].float() for name in ("dec_pq", "dec_pcis")]
             from_scores += shared(recorded_selection(*scores), listed)[0]
             alike = [shared(selected[0][g : g + 1], listed[g : g + 1])[0] for g in range(2)]
             clear = [not tied(scores[0][g], scores[1][g]) for g in range(2)]

@@ -53,7 +53,7 @@ class Evaluation:
     def right(self, rows):
         """Whether each question of one length is answered right."""
         context, results = rows[0]["context"], []
-        size = max(1, BATCH_TOKENS // context)
+        size = min(len(rows), max(1, BATCH_TOKENS // context))
         for first in range(0, len(rows), size):
             tokens = torch.zeros(size, context + 1, dtype=torch.int64)
             asked = torch.zeros(size, context, dtype=torch.bool)
@@ -69,7 +69,7 @@ class Evaluation:
         """Of whole pieces of `length` tokens, at most `most` of them."""
         count = min(most, len(tokens) // (length + 1))
         pieces = torch.from_numpy(tokens[: count * (length + 1)].astype(np.int64)).view(count, -1)
-        size = max(1, BATCH_TOKENS // length)
+        size = min(count, max(1, BATCH_TOKENS // length))
         whole = pieces[: count // size * size].split(size)
         total = sum(self.losses(piece)[0].double().mean().item() for piece in whole)
         return math.exp(total / len(whole))
@@ -163,10 +163,11 @@ def main():
     parser.add_argument("--questions", type=Path, required=True, help="folder of questions-*.jsonl")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=0, help="questions of each length; 0: all")
+    parser.add_argument("--pieces", type=int, default=48, help="pieces of text of each length for the perplexity")
     parser.add_argument("--answers", type=int, default=0, help="questions of each length to decode for real")
     parser.add_argument("--turnover-at", type=int, default=8192, help="tokens before the decoding; a multiple of 128")
     parser.add_argument("--steps", type=int, default=128, help="decode steps for the turnover")
-    parser.add_argument("--sequences", type=int, default=16, help="documents for the turnover")
+    parser.add_argument("--sequences", type=int, default=8, help="documents for the turnover")
     options = parser.parse_args()
     torch.set_float32_matmul_precision("high")
     torch._dynamo.config.recompile_limit = 64
@@ -182,7 +183,7 @@ def main():
             tasks = shares(rows, right, lambda row: row["task"])
             result["exact"][context] = {**tasks, "all": round(sum(right) / len(right), 4), "questions": len(rows)}
             result["by_depth"][context] = shares(rows, right, depth_bin)
-            result["perplexity"][context] = round(evaluation.perplexity(text, context, max(8, 262144 // context)), 3)
+            result["perplexity"][context] = round(evaluation.perplexity(text, context, options.pieces), 3)
             print(f"{context} tokens: {result['exact'][context]}, perplexity {result['perplexity'][context]}", flush=True)
             for row, good in zip(rows, right):
                 file.write(json.dumps({"id": row["id"], "right": good}) + "\n")

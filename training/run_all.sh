@@ -1,32 +1,42 @@
 #!/usr/bin/env bash
 # Trains and evaluates the four modes at once, one process a mode, spread over the GPUs that are there:
-# run_all.sh CORPUS OUT [MINUTES] [train.py options]. Running it again goes on with what OUT holds. The logs lie in OUT.
+#   run_all.sh CORPUS OUT [MINUTES] [train.py options]
+# A mode that has trained MINUTES stops with its state saved; running the script again goes on. MODES="nosa full" takes
+# these modes alone, PYTHON another interpreter. The logs lie in OUT.
 set -euo pipefail
 
+usage="usage: run_all.sh CORPUS OUT [MINUTES] [train.py options]"
 here=$(dirname "$(realpath "$0")")
-data=${1:?usage: run_all.sh CORPUS OUT [MINUTES] [train.py options]}
-out=${2:?usage: run_all.sh CORPUS OUT [MINUTES] [train.py options]}
+data=${1:?$usage}
+out=${2:?$usage}
 minutes=${3:-8}
 shift $(($# < 3 ? $# : 3))
-gpus=$(python3 -c 'import torch; print(max(1, torch.cuda.device_count()))')
+python=${PYTHON:-python3}
+gpus=$("$python" -c 'import torch; print(max(1, torch.cuda.device_count()))')
 mkdir -p "$out"
 
-[ -e "$out/questions/questions-16384.jsonl" ] || python3 "$here/data.py" "$data" "$out/questions" &
+questions() { # a folder appears once it is complete
+  [ -d "$out/questions" ] && return
+  "$python" "$here/data.py" "$data" "$out/questions.part" && mv "$out/questions.part" "$out/questions"
+}
 
-one_mode() { # mode, gpu
+one_mode() { # mode, gpu, options of train.py
+  local folder=$out/$1
   export CUDA_VISIBLE_DEVICES=$2
-  if [ ! -e "$out/$1/model/config.json" ]; then
-    python3 "$here/train.py" --mode "$1" --data "$data" --out "$out/$1" --resume --minutes "$minutes" "${@:3}"
+  if [ ! -d "$folder/model" ]; then
+    "$python" "$here/train.py" --mode "$1" --data "$data" --out "$folder" --resume --minutes "$minutes" "${@:3}"
   fi
-  if [ -e "$out/$1/model/config.json" ]; then
-    until [ -e "$out/questions/questions-16384.jsonl" ]; do sleep 1; done
-    python3 "$here/evaluate.py" "$out/$1/model" --data "$data" --questions "$out/questions" --out "$out/$1/evaluation"
+  if [ -d "$folder/model" ]; then
+    while kill -0 "$questions_pid" 2>/dev/null; do sleep 1; done
+    "$python" "$here/evaluate.py" "$folder/model" --data "$data" --questions "$out/questions" --out "$folder/evaluation"
   fi
 }
 
+questions &
+questions_pid=$!
 number=0
 for mode in ${MODES:-nosa full infllm_v2 dma}; do
-  one_mode "$mode" $((number % gpus)) "$@" > >(tee -a "$out/$mode.log" | sed -u "s/^/$mode: /") 2>&1 &
+  (one_mode "$mode" $((number % gpus)) "$@" 2>&1 | tee -a "$out/$mode.log" | sed -u "s/^/$mode: /") &
   number=$((number + 1))
 done
 wait

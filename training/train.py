@@ -9,6 +9,7 @@ takes the state of the other one after that stage.
 import argparse
 import json
 import math
+import random
 import shutil
 import time
 from dataclasses import replace
@@ -103,12 +104,12 @@ def orthogonal(matrices):
 
 
 class TrainedModel(nosa.Model):
-    """The model with compiled pieces and the fast attention; on a CPU the same pieces, uncompiled."""
+    """The model with compiled pieces and the fast attention; uncompiled, with the reference's attention."""
 
     def __init__(self, config, weights, compiled):
         super().__init__(config, weights)
         compile = torch.compile if compiled else lambda function, **_: function
-        self._core = FastAttention(compiled)
+        self._core = FastAttention(compiled) if compiled else nosa.attention
         self._inputs = compile(nosa.attention_inputs, dynamic=False)
         self._output = compile(nosa.layer_output, dynamic=False)
         self._losses = compile(losses, dynamic=False)
@@ -143,8 +144,6 @@ def mean(values, mask):
 
 def evaluation_batches(split, length, rows, count, seed=2):
     """Held-out questions as (tokens, marks, tasks), padded to `length`, in batches of `rows`."""
-    import random
-
     chat, rng, batches = Chat(split), random.Random(f"training/{seed}/{length}"), []
     for first in range(0, count, rows):
         tasks = [TASKS[n % len(TASKS)] for n in range(first, first + rows)]
@@ -224,10 +223,10 @@ class Run:
                 exact = self.evaluate(batches)
                 self.report(length, text, answer, speed, exact)
                 clock, since, sums = time.time(), self.step, torch.zeros(2, device=self.device)
-                if self.over():
-                    self.save("state.pt")
-                    print("time is over; go on with --resume", flush=True)
-                    return False
+            if self.over():
+                self.save("state.pt")
+                print(f"time is over after step {self.step}; go on with --resume", flush=True)
+                return self.step == done + steps
             if time.time() - self.saved > SAVE_EVERY:
                 self.save("state.pt")
         self.save("state.pt")
@@ -285,7 +284,12 @@ class Run:
         self.saved = time.time()
 
     def load(self, path):
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        """Goes on from a state, or from a checkpoint's weights alone, as if it had done --from-step steps."""
+        if path.is_dir():
+            loaded = nosa.Model.load(path, device=self.device).weights
+            state = {"weights": loaded, "optimizers": [], "step": self.options.from_step, "tokens": 0}
+        else:
+            state = torch.load(path, map_location=self.device, weights_only=True)
         if state["weights"].keys() != self.weights.keys():
             raise ValueError(f"{path} is of a mode with other weights than {self.options.mode}")
         for name, weight in state["weights"].items():
@@ -315,7 +319,8 @@ def options():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--stages", default=STAGES, help="LENGTH:STEPS,...")
     parser.add_argument("--tokens", type=int, default=TOKENS_A_STEP, help="tokens a step")
-    parser.add_argument("--init", type=Path, help="state to begin with")
+    parser.add_argument("--init", type=Path, help="state, or folder of a checkpoint, to begin with")
+    parser.add_argument("--from-step", type=int, default=0, help="steps that a checkpoint given as --init stands for")
     parser.add_argument("--resume", action="store_true", help="go on with OUT/state.pt where there is one")
     parser.add_argument("--minutes", type=float, default=0, help="stop after about this time; 0: never")
     parser.add_argument("--report", type=int, default=100, help="steps between lines of the log")
