@@ -46,7 +46,9 @@ def relative(got, expected):
 
 def shared(selected, listed):
     """Rows of a bool table that equal the listed blocks, rows in all, and the share of common blocks."""
-    rows = [(set(row.nonzero()[:, 0].tolist()), set(blocks[blocks >= 0].tolist())) for row, blocks in zip(selected, listed)]
+    rows = [
+        (set(row.nonzero()[:, 0].tolist()), set(blocks[blocks >= 0].tolist())) for row, blocks in zip(selected, listed)
+    ]
     common = sum(len(a & b) for a, b in rows) / sum(len(b) for _, b in rows)
     return sum(a == b for a, b in rows), len(rows), common
 
@@ -58,7 +60,8 @@ def compare(model, run):
     for n, record in enumerate(decoder.trace):
         listed = run[f"L{n}.topk_sel"].flatten(0, 1)
         equal, rows, common = shared(record["selected"][0][:, positions].flatten(0, 1), listed)
-        yield f"layer {n} selections", f"{equal} of {rows} rows equal, {common:.4%} of blocks", common >= SHARED_BLOCKS
+        figure = f"{equal} of {rows} rows equal, {common:.4%} of blocks"
+        yield f"layer {n} selections", figure, common >= SHARED_BLOCKS
         error = relative(record["out"][0][:, positions].transpose(0, 1), run[f"L{n}.attn_sel"])
         yield f"layer {n} attention", f"relative error {error:.4f}", error <= ATTENTION_ERROR
     error = relative(decoder.logits[0], run["logits_prompt"])
@@ -111,9 +114,11 @@ def tied(query_scores, importance):
     if len(query_scores) <= sparse.topk:
         return False
     first = query_scores.sort(descending=True).values
-    taken = take(query_scores[None], query_scores.isinf()[None], torch.ones(1, len(first), dtype=torch.bool), sparse.first_cut)[0]
+    everything = torch.ones_like(query_scores, dtype=torch.bool)
+    taken = take(query_scores, query_scores.isinf(), everything, sparse.first_cut)
     second = importance.masked_fill(taken, INFINITY).sort(descending=True).values
-    return any(values[cut - 1] == values[cut] for values, cut in ((first, sparse.first_cut), (second, sparse.topk)))
+    cuts = (first, sparse.first_cut), (second, sparse.topk)
+    return any(values[cut - 1] == values[cut] for values, cut in cuts)
 
 
 @torch.no_grad()

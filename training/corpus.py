@@ -1,5 +1,5 @@
-"""Writes the training corpus: corpus.py SOURCES DOCUMENTS OUT, with the folder that fetch_corpus.sh filled and the sample
-documents (Parquet), none of whose text may be trained on. OUT/works.jsonl has one work a line: name, split, text.
+"""Writes the training corpus: corpus.py SOURCES DOCUMENTS OUT, with the folder that fetch_corpus.sh filled and the
+sample documents (Parquet), none of whose text may be trained on. OUT/works.jsonl has one work a line: name, split, text.
 
 Whole works and books are held out. A sentence that shares twelve words in a row with a sample document is left out of
 everything, and one that shares them with a held-out work is left out of the training split.
@@ -58,7 +58,10 @@ def works(folder):
 
 
 def sword_books(folder, kind):
-    """Book and text of each compressed part of a SWORD module: (offset, size, full size) of each lie in the index."""
+    """Book and text of each compressed part of a SWORD module: (offset, size, full size) of each lie in the index.
+
+    Parts that name no book are left out: they are introductions and pieces of the Greek additions.
+    """
     for testament in ("ot", "nt"):
         index = (folder / f"{testament}.{kind}zs").read_bytes()
         data_path = folder / f"{testament}.{kind}zz"
@@ -66,8 +69,8 @@ def sword_books(folder, kind):
         for offset, size, _ in struct.iter_unpack("<III", index):
             if size:
                 markup = zlib.decompress(data[offset : offset + size]).decode("utf-8")
-                found = re.search(r'osisID="(\w+)', markup)
-                yield found.group(1) if found else "front", osis_text(markup)
+                if found := re.search(r'osisID="(\w+)', markup):
+                    yield found.group(1), osis_text(markup)
 
 
 def osis_text(markup):

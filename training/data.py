@@ -1,7 +1,7 @@
 """Training sequences and held-out question sets: real text with planted facts, and questions about them.
 
-A sequence is what the job's prompt renders: one user message of the document and a question, the answer, and in training
-further questions as further turns. Tasks follow the RULER benchmark: `single` asks for the number of the only planted
+A sequence is what the job's prompt renders: one user message of the document and a question, the answer, and in
+training further questions as further turns. Tasks follow the RULER benchmark: `single` asks for the number of the only planted
 key, `multikey` for one among many keys, `multivalue` for the three numbers of one key, `multiquery` for the numbers of
 three keys, `variables` for the three places along a chain of two copies.
 
@@ -12,7 +12,7 @@ across; so a sequence equals the encoding of its text. `data.py CORPUS OUT` writ
 import argparse
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,10 @@ TEXT, ANSWER, IGNORED = 1, 2, 0  # what the loss does with a token
 WORDS = {
     "train": (
         "great good little strong dead full high holy wise poor dark deep free rich sick heavy hard sweet pure gold "
-        "proud weak happy open able fair mighty young wild silver common public private secret different foreign perfect "
-        "eternal sacred solemn powerful ready quick natural",
-        "house river mountain valley gate door wall table tree stone sword ship bread water fire altar temple wine fruit "
-        "seed hill cloud wind rain night morning mother father brother servant priest prophet bank school office court "
+        "proud weak happy open able fair mighty young wild silver common public private secret different foreign "
+        "perfect eternal sacred solemn powerful ready quick natural",
+        "house river mountain valley gate door wall table tree stone sword ship bread water fire altar temple wine "
+        "fruit seed hill cloud wind rain night morning mother father brother servant priest prophet bank school office court "
         "farm treaty letter song book road path rock field city kingdom land heart horse sea song throne nation people",
     ),
     "held_out": (
@@ -60,7 +60,6 @@ class Row:
     question: list
     answer: list
     depth: float = 0.0
-    marks: list = field(default_factory=list)  # TEXT or IGNORED for every token of the document
 
 
 class Split:
@@ -93,7 +92,8 @@ class Split:
         return [self.firsts[p % len(self.firsts)] + self.seconds[p // len(self.firsts)] for p in pairs]
 
     def _single_tokens(self, words):
-        encoded = (self.tokenizer.encode(f" {word}", add_special_tokens=False).ids for word in dict.fromkeys(words.split()))
+        unique = dict.fromkeys(words.split())
+        encoded = (self.tokenizer.encode(f" {word}", add_special_tokens=False).ids for word in unique)
         return [ids for ids in encoded if len(ids) == 1]
 
     def _sentence_starts(self):
@@ -102,7 +102,8 @@ class Split:
         pieces = [self.tokenizer.id_to_token(i) for i in range(size)]
         ends = np.array([piece in (".", "?", "!", '."', '?"', '!"', ".)") for piece in pieces])
         capital = np.array([piece[0] == "Ġ" and piece[1:2].isupper() for piece in pieces])
-        short = np.array([piece.strip("Ġ") in ("Mr", "Mrs", "Dr", "St", "Messrs") or len(piece.strip("Ġ")) < 2 for piece in pieces])
+        titles = ("Mr", "Mrs", "Dr", "St", "Messrs")
+        short = np.array([piece.strip("Ġ") in titles or len(piece.strip("Ġ")) < 2 for piece in pieces])
         bare = np.array([self.tokenizer.token_to_id(piece.lstrip("Ġ")) is not None for piece in pieces])
         before, end, start = self.tokens[:-2], self.tokens[1:-1], self.tokens[2:]
         return np.flatnonzero(~short[before] & ends[end] & capital[start] & bare[start]) + 2
@@ -132,7 +133,10 @@ class Questions:
         return name, number, self._fact(" The special magic number for the", name, " is", number)
 
     def single(self, task="single"):
-        name, number, fact = self.key()
+        return self.about(*self.key(), task)
+
+    def about(self, name, number, fact, task="multikey"):
+        """About one fact that key() made."""
         return Question(task, [fact], self._ask("What is the special magic number for the", name), number)
 
     def multivalue(self):
@@ -149,7 +153,8 @@ class Questions:
         """About three facts that key() made."""
         encode = self.split.encode
         (a, one, first), (b, two, second), (c, three, third) = keys
-        ask = self._ask("What are the special magic numbers for the", a + encode(", the") + b + encode(" and the") + c)
+        names = a + encode(", the") + b + encode(" and the") + c
+        ask = self._ask("What are the special magic numbers for the", names)
         return Question("multiquery", [first, second, third], ask, self._list([one, two, three]))
 
     def variables(self):
@@ -271,7 +276,7 @@ class Sequences(torch.utils.data.Dataset):
                 questions.append(made.multiquery([keys.pop() for _ in range(3)]))
             else:
                 name, number, fact = keys.pop()
-                questions.append(Question("multikey", [fact], made._ask("What is the special magic number for the", name), number))
+                questions.append(made.about(name, number, fact))
         rng.shuffle(questions)
         return groups, questions[:most_turns]
 
@@ -324,11 +329,13 @@ def question_set(split, context, count, seed):
         task = TASKS[len(rows) % len(TASKS)]
         depth = DEPTHS[len(rows) // len(TASKS) % len(DEPTHS)]
         row = evaluation_row(split, chat, rng, task, context, depth)
-        texts = [split.tokenizer.decode(part, skip_special_tokens=False) for part in (row.document, row.question, row.answer)]
+        parts = (row.document, row.question, row.answer)
+        texts = [split.tokenizer.decode(part, skip_special_tokens=False) for part in parts]
         # Rare text, such as an unusual space, does not come back as the same tokens: such a row is made anew.
         if split.tokenizer.encode(render(*texts[:2]), add_special_tokens=False).ids == chat.prompt(row):
             values = dict(zip(("document", "question", "answer"), texts))
-            rows.append({"id": f"{task}-{context}-{len(rows)}", "task": task, "context": context, "depth": row.depth, **values})
+            name = f"{task}-{context}-{len(rows)}"
+            rows.append({"id": name, "task": task, "context": context, "depth": row.depth, **values})
     return rows
 
 

@@ -89,9 +89,10 @@ def with_bias(q, k, cis, width):
     dim = q.shape[-1]
     upper = cis.detach().to(k.dtype)
     lower = (cis - upper.to(cis.dtype)).to(k.dtype)
-    q = torch.cat((q, q.new_full(q.shape[:-1] + (2,), math.sqrt(dim)), q.new_zeros(q.shape[:-1] + (width - dim - 2,))), -1)
-    k = torch.cat((k, upper[..., None], lower[..., None], k.new_zeros(k.shape[:-1] + (width - dim - 2,))), -1)
-    return q, k
+    constant = q.new_full(q.shape[:-1] + (2,), math.sqrt(dim))
+    padding = (0, width - dim - 2)
+    q = F.pad(torch.cat((q, constant), -1), padding)
+    return q, F.pad(torch.cat((k, upper[..., None], lower[..., None]), -1), padding)
 
 
 def tiles(table, group, blocks):

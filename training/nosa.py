@@ -364,7 +364,8 @@ class LayerCache:
             slots.copy_(torch.where(changed[..., None, None], blocks.gather(2, index), slots))
             block, offset = divmod(self.length - 1, self.sparse.block_size)
             current = (self.slots == block)[..., None]
-            slots[:, :, :, offset] = torch.where(current, whole[:, :, self.length - 1][:, :, None], slots[:, :, :, offset])
+            last = whole[:, :, self.length - 1][:, :, None]
+            slots[:, :, :, offset] = torch.where(current, last, slots[:, :, :, offset])
 
     def _attend_slots(self, q, selected):
         size = self.sparse.block_size

@@ -166,7 +166,8 @@ class Run:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.config = replace(CONFIG, sparse=replace(CONFIG.sparse, mode=options.mode))
         if options.small:
-            self.config = replace(self.config, hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4)
+            small = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4)
+            self.config = replace(self.config, **small)
         weights = initial_weights(self.config, options.seed)
         self.weights = {name: torch.nn.Parameter(weight.to(self.device)) for name, weight in weights.items()}
         self.model = TrainedModel(self.config, self.weights, compiled=self.device == "cuda")
@@ -302,7 +303,7 @@ class Run:
         """The checkpoint in Hugging Face's layout, BF16."""
         folder = self.options.out / "model"
         folder.mkdir(exist_ok=True)
-        tensors = {name: weight.detach().to("cpu", torch.bfloat16).contiguous() for name, weight in self.weights.items()}
+        tensors = {name: weight.detach().to("cpu", torch.bfloat16) for name, weight in self.weights.items()}
         save_file(tensors, str(folder / "model.safetensors"), {"format": "pt"})
         generation = {"bos_token_id": 1, "eos_token_id": [2, 4], "do_sample": False}
         for name, values in (("config.json", self.config.to_json()), ("generation_config.json", generation)):
