@@ -30,10 +30,10 @@ END = "<|im_end|>"
 class Evaluation:
     """A checkpoint, its tokenizer and where it runs."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, masked=False):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         loaded = nosa.Model.load(folder, device=self.device)
-        self.model = TrainedModel(loaded.config, loaded.weights, compiled=self.device == "cuda")
+        self.model = TrainedModel(loaded.config, loaded.weights, self.device == "cuda", masked)
         self.reference = loaded
         self.sparse = loaded.config.sparse
         self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
@@ -167,12 +167,13 @@ def main():
     parser.add_argument("--answers", type=int, default=0, help="questions of each length to decode for real")
     parser.add_argument("--turnover-at", type=int, default=8192, help="tokens before the decoding; a multiple of 128")
     parser.add_argument("--steps", type=int, default=128, help="decode steps for the turnover")
+    parser.add_argument("--masked", action="store_true", help="attention without FlexAttention")
     parser.add_argument("--sequences", type=int, default=8, help="documents for the turnover")
     options = parser.parse_args()
     torch.set_float32_matmul_precision("high")
     torch._dynamo.config.recompile_limit = 64
     options.out.mkdir(parents=True, exist_ok=True)
-    evaluation, started = Evaluation(options.model), time.time()
+    evaluation, started = Evaluation(options.model, options.masked), time.time()
     questions = read_questions(options.questions)
     result = {"mode": evaluation.sparse.mode, "exact": {}, "by_depth": {}, "perplexity": {}, "turnover": {}}
     text = np.load(options.data / "held_out.npy")

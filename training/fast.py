@@ -14,13 +14,19 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 import nosa
 
 TILE = 128  # queries and keys of a FlexAttention tile
+MASK_CHUNK = 1024  # queries of one explicit mask
 SELECT_CHUNK = 2048  # queries scored at once; bounds the memory of the window scores
 
 
 class FastAttention:
-    """A `core` of nosa.Model.hidden. The length has to be a multiple of TILE."""
+    """A `core` of nosa.Model.hidden. The length has to be a multiple of TILE.
 
-    def __init__(self, compiled):
+    With `masked` the sparse part goes through PyTorch's own attention with an explicit mask instead of FlexAttention: it
+    skips nothing but later keys, and needs no compilation.
+    """
+
+    def __init__(self, compiled, masked=False):
+        self._masked = masked
         compile = torch.compile if compiled else lambda function, **_: function
         self._flex = compile(flex_attention, dynamic=False)
         self._select_rows = compile(select_rows, dynamic=False)
@@ -41,6 +47,8 @@ class FastAttention:
             record["selected"] = table
         if dense:
             return dense_attention(q, k, v, cis)
+        if self._masked:
+            return masked_attention(q, k, v, cis, table, sparse.block_size)
         if cis is not None:
             q, k = self._with_bias(q, k, cis, 2 * dim)
         mask = self._block_mask(table, q.shape[1] // k.shape[1], sparse.block_size)
@@ -82,6 +90,25 @@ def dense_attention(q, k, v, cis):
         q, k, F.pad(v, (0, 8)), is_causal=True, scale=1 / math.sqrt(dim), enable_gqa=True
     )
     return out[..., :dim]
+
+
+def masked_attention(q, k, v, cis, table, block_size):
+    """Attention with an explicit mask, a chunk of queries after the other."""
+    dim, length, group = q.shape[-1], q.shape[2], q.shape[1] // k.shape[1]
+    if cis is not None:
+        q, k = with_bias(q, k, cis, dim + 8)
+        v = F.pad(v, (0, 8))
+    k, v = (x.repeat_interleave(group, 1) for x in (k, v))
+    keys, outputs = torch.arange(length, device=q.device), []
+    for start in range(0, length, MASK_CHUNK):
+        end = min(start + MASK_CHUNK, length)
+        mask = table[:, :, start:end].repeat_interleave(block_size, -1)[..., :end] & (keys[:end] <= keys[start:end, None])
+        out = F.scaled_dot_product_attention(
+            q[:, :, start:end], k[:, :, :end], v[:, :, :end],
+            attn_mask=mask.repeat_interleave(group, 1), scale=1 / math.sqrt(dim),
+        )  # fmt: skip
+        outputs.append(out[..., :dim])
+    return torch.cat(outputs, 2)
 
 
 def with_bias(q, k, cis, width):

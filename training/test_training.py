@@ -92,14 +92,15 @@ def test_ties_keep_the_lowest_blocks_at_both_cuts():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_fast_attention_equals_the_reference_forward_and_backward(mode, monkeypatch):
+@pytest.mark.parametrize("masked", (False, True))
+def test_fast_attention_equals_the_reference_forward_and_backward(mode, masked, monkeypatch):
     # FlexAttention's uncompiled backward works on a CPU, although its public function refuses it.
     monkeypatch.setattr(sys.modules["torch.nn.attention.flex_attention"], "_validate_device", lambda *_: None)
     sparse, inputs = config(mode).sparse, projections(mode)
     given = [x for x in inputs if x is not None]
     record, quick = {}, {}
     expected = nosa.attention(*inputs, sparse, record)
-    got = fast.FastAttention(compiled=False)(*inputs, sparse, quick)
+    got = fast.FastAttention(compiled=False, masked=masked)(*inputs, sparse, quick)
     if mode != "full":
         assert torch.equal(quick["selected"], record["selected"])
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)

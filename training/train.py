@@ -106,10 +106,10 @@ def orthogonal(matrices):
 class TrainedModel(nosa.Model):
     """The model with compiled pieces and the fast attention; uncompiled, with the reference's attention."""
 
-    def __init__(self, config, weights, compiled):
+    def __init__(self, config, weights, compiled, masked=False):
         super().__init__(config, weights)
         compile = torch.compile if compiled else lambda function, **_: function
-        self._core = FastAttention(compiled) if compiled else nosa.attention
+        self._core = FastAttention(compiled, masked) if compiled else nosa.attention
         self._inputs = compile(nosa.attention_inputs, dynamic=False)
         self._output = compile(nosa.layer_output, dynamic=False)
         self._losses = compile(losses, dynamic=False)
@@ -170,7 +170,7 @@ class Run:
             self.config = replace(self.config, **small)
         weights = initial_weights(self.config, options.seed)
         self.weights = {name: torch.nn.Parameter(weight.to(self.device)) for name, weight in weights.items()}
-        self.model = TrainedModel(self.config, self.weights, compiled=self.device == "cuda")
+        self.model = TrainedModel(self.config, self.weights, self.device == "cuda", options.masked)
         self.optimizers = self._optimizers()
         self.stages = [tuple(map(int, stage.split(":"))) for stage in options.stages.split(",")]
         self.step, self.tokens = 0, 0
@@ -329,6 +329,7 @@ def options():
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="20 steps a stage")
+    parser.add_argument("--masked", action="store_true", help="attention without FlexAttention")
     parser.add_argument("--small", action="store_true", help="a model small enough to try on a CPU")
     return parser.parse_args()
 
