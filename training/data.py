@@ -12,6 +12,7 @@ across; so a sequence equals the encoding of its text. `data.py CORPUS OUT` writ
 import argparse
 import json
 import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,21 +25,16 @@ LENGTHS = (4096, 8192, 16384)
 DEPTHS = tuple((2 * i + 1) / 20 for i in range(10))
 TEXT, ANSWER, IGNORED = 1, 2, 0  # what the loss does with a token
 
-WORDS = {
-    "train": (
-        "great good little strong dead full high holy wise poor dark deep free rich sick heavy hard sweet pure gold "
-        "proud weak happy open able fair mighty young wild silver common public private secret different foreign "
-        "perfect eternal sacred solemn powerful ready quick natural",
-        "house river mountain valley gate door wall table tree stone sword ship bread water fire altar temple wine "
-        "fruit seed hill cloud wind rain night morning mother father brother servant priest prophet bank school office court "
-        "farm treaty letter song book road path rock field city kingdom land heart horse sea song throne nation people",
-    ),
-    "held_out": (
-        "small large bright strange quiet humble bitter bold early clean friendly cruel angry serious infinite",
-        "sheep island market tent shield coast lion corn judge shepherd stream castle vessel army crown wife camp flock "
-        "prison dream vine table-land beast sister uncle",
-    ),
-}
+# Words of the held-out names, an adjective and a noun each. Training names have all other words of the vocabulary.
+HELD_OUT_FIRST = (
+    "small large bright strange quiet humble bitter bold early clean friendly cruel angry serious infinite silver golden "
+    "old broken hidden"
+).split()
+HELD_OUT_SECOND = (
+    "sheep island market tent shield coast lion corn judge shepherd stream castle vessel army crown wife camp flock "
+    "prison dream vine beast sister uncle mountain lantern harbour gate"
+).split()
+FACTS_SHARE, TURNS_SHARE = 0.35, 0.4  # of a training sequence, at most
 ORDINALS = ("first", "second", "third")
 
 
@@ -69,7 +65,7 @@ class Split:
         self.name = name
         self.tokenizer = Tokenizer.from_file(str(Path(corpus) / "tokenizer" / "tokenizer.json"))
         self.tokens = np.load(Path(corpus) / f"{name}.npy")
-        self.firsts, self.seconds = (self._single_tokens(words) for words in WORDS[name])
+        self.words = self._words()
         self.special = {token: self.tokenizer.token_to_id(token) for token in ("<s>", "<|im_start|>", "<|im_end|>")}
         self.starts = self._sentence_starts()
         self._pieces = {}
@@ -87,14 +83,27 @@ class Split:
                 return [token for digit in str(value) for token in self.encode(digit)]
 
     def names(self, rng, count):
-        """Different pairs of words, such as " silver mountain"."""
-        pairs = rng.sample(range(len(self.firsts) * len(self.seconds)), count)
-        return [self.firsts[p % len(self.firsts)] + self.seconds[p // len(self.firsts)] for p in pairs]
+        """Different names, such as " silver mountain": held-out ones of two words, those of training of one to three."""
+        names = set()
+        while len(names) < count:
+            size = 2 if self.name == "held_out" else rng.choice((1, 2, 2, 2, 3))
+            names.add(tuple(rng.choice(self.words[place % len(self.words)]) for place in range(size)))
+        return [list(name) for name in sorted(names, key=lambda name: rng.random())]
 
-    def _single_tokens(self, words):
-        unique = dict.fromkeys(words.split())
-        encoded = (self.tokenizer.encode(f" {word}", add_special_tokens=False).ids for word in unique)
-        return [ids for ids in encoded if len(ids) == 1]
+    def _words(self):
+        """The tokens that a name may have at each place. In training so many that no model learns them one by one."""
+        held_out = [[self._single(word) for word in words] for words in (HELD_OUT_FIRST, HELD_OUT_SECOND)]
+        held_out = [[token for token in tokens if token is not None] for tokens in held_out]
+        if self.name == "held_out":
+            return held_out
+        pieces = map(self.tokenizer.id_to_token, range(self.tokenizer.get_vocab_size()))
+        words = [self._single(piece[1:]) for piece in pieces if re.fullmatch("Ġ[a-z]{3,}", piece)]
+        return [sorted(set(words) - {None} - set(sum(held_out, [])))]
+
+    def _single(self, word):
+        """The word's token behind a space, or None where it has several."""
+        ids = self.tokenizer.encode(f" {word}", add_special_tokens=False).ids
+        return ids[0] if len(ids) == 1 else None
 
     def _sentence_starts(self):
         """Positions of tokens that begin a sentence after a space, by id of the token that ends the one before."""
@@ -114,7 +123,7 @@ class Split:
             at = rng.randrange(len(self.starts) - 1)
             first = int(self.starts[at])
             last = int(np.searchsorted(self.starts, first + length, side="right")) - 1
-            if last > at and first + length - int(self.starts[last]) < 400:
+            if last > at + 1 and first + length - int(self.starts[last]) < 400:
                 tokens = self.tokens[first : self.starts[last]].tolist()
                 tokens[0] = self.tokenizer.token_to_id(self.tokenizer.id_to_token(tokens[0]).lstrip("Ġ"))
                 return tokens, (self.starts[at + 1 : last + 1] - first).tolist()
@@ -193,6 +202,10 @@ def plant(passage, places, facts):
     return document, marks + [TEXT] * (len(passage) - done)
 
 
+def tokens_of(groups):
+    return sum(len(fact) for facts in groups for fact in facts)
+
+
 def shuffled(rng, groups):
     """All facts in a random order that keeps the order within each group."""
     order = [n for n, facts in enumerate(groups) for _ in facts]
@@ -241,14 +254,11 @@ class Sequences(torch.utils.data.Dataset):
         size = self.length + 1
         groups, turns = self._questions(rng)
         turn_tokens, turn_marks = self._turns(turns)
-        planted = sum(len(fact) for facts in groups for fact in facts)
-        room = size - planted - len(turn_tokens) - len(self.chat.bos + self.chat.user + self.chat.gap)
+        room = size - tokens_of(groups) - len(turn_tokens) - len(self.chat.bos + self.chat.user + self.chat.gap)
         facts = shuffled(rng, groups)
-        while True:
-            passage, starts = self.split.passage(rng, room)
-            if len(starts) >= len(facts):
-                break
-        document, marks = plant(passage, sorted(rng.sample(starts, len(facts))), facts)
+        passage, starts = self.split.passage(rng, room)
+        distinct = rng.sample if len(starts) >= len(facts) else rng.choices
+        document, marks = plant(passage, sorted(distinct(starts, k=len(facts))), facts)
         head = self.chat.bos + self.chat.user
         tokens = head + document + self.chat.gap + turn_tokens
         marks = [IGNORED] * len(head) + marks + [IGNORED] * len(self.chat.gap) + turn_marks
@@ -257,11 +267,11 @@ class Sequences(torch.utils.data.Dataset):
 
     def _questions(self, rng):
         """Groups of facts, and the questions to ask: many, since every answer teaches retrieval."""
-        most_facts, most_turns = 5 + self.length // 128, 3 + self.length // 256
-        made = Questions(self.split, rng, 4 * most_facts)
-        count = max(rng.randint(1, most_facts), rng.randint(1, most_facts))
+        most = 6 + min(self.length, 4096) // 64
+        made = Questions(self.split, rng, 4 * most)
+        count = max(rng.randint(1, most), rng.randint(1, most))
         questions, keys, groups, planted = [], [], [], 0
-        while planted < count:
+        while planted < count and tokens_of(groups) < FACTS_SHARE * self.length:
             kind = rng.random()
             if kind < 0.6:
                 keys.append(made.key())
@@ -278,14 +288,16 @@ class Sequences(torch.utils.data.Dataset):
                 name, number, fact = keys.pop()
                 questions.append(made.about(name, number, fact))
         rng.shuffle(questions)
-        return groups, questions[:most_turns]
+        return groups, questions
 
     def _turns(self, questions):
-        """From the first question on; the document stands before it."""
+        """From the first question on, as many as TURNS_SHARE of the length holds; the document stands before it."""
         chat, tokens, marks = self.chat, [], []
         for n, turn in enumerate(questions):
             before = (chat.line + chat.user if n else []) + turn.question + chat.assistant
             after = turn.answer + chat.end
+            if len(tokens) + len(before) + len(after) > TURNS_SHARE * self.length and n:
+                break
             tokens += before + after
             marks += [IGNORED] * len(before) + [ANSWER] * len(after)
         return tokens, marks
@@ -346,9 +358,8 @@ def render(document, question):
 
 def check_disjoint(train, held_out):
     """The two sides share no name and, by their remainders of seven, no number."""
-    for mine, theirs in ((train.firsts, held_out.firsts), (train.seconds, held_out.seconds)):
-        if set(map(tuple, mine)) & set(map(tuple, theirs)):
-            raise ValueError("the train and the held-out names share a word")
+    if set(sum(train.words, [])) & set(sum(held_out.words, [])):
+        raise ValueError("the train and the held-out names share a word")
 
 
 def main():

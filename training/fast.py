@@ -27,6 +27,7 @@ class FastAttention:
 
     def __init__(self, compiled, masked=False):
         self._masked = masked
+        self.dense = False  # all causal blocks, whatever the mode
         compile = torch.compile if compiled else lambda function, **_: function
         self._flex = compile(flex_attention, dynamic=False)
         self._select_rows = compile(select_rows, dynamic=False)
@@ -38,7 +39,7 @@ class FastAttention:
         length, dim = q.shape[2:]
         if length % TILE:
             raise ValueError(f"{length} tokens, must be a multiple of {TILE}")
-        dense = sparse.mode == "full" or length <= sparse.topk * sparse.block_size
+        dense = self.dense or sparse.mode == "full" or length <= sparse.topk * sparse.block_size
         if sparse.dense_len or sparse.window_size < sparse.kernel_size - sparse.kernel_stride:
             raise ValueError("dense_len and windows longer than the local part are for the reference alone")
         untracked = record is None or sparse.mode == "full"

@@ -10,10 +10,12 @@ import argparse
 import json
 import math
 import random
+import re
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -23,7 +25,7 @@ import nosa
 from data import ANSWER, IGNORED, TASKS, TEXT, Chat, Sequences, Split, evaluation_row
 from fast import FastAttention
 
-STAGES = "512:1000,2048:500,8192:450,16384:100"
+STAGES = "1024:1200,2048:250,4096:300,8192:400,16384:100"
 TOKENS_A_STEP = 65536
 ADAM_RATE, MUON_RATE = 3e-3, 0.02
 WARMUP, DECAY = 40, 0.4  # steps; share of all steps at the end
@@ -127,6 +129,10 @@ class TrainedModel(nosa.Model):
                 trace.append(record)
         return nosa.rms_norm(x, self.weights["model.norm.weight"], self.config.rms_norm_eps)
 
+    def set_dense(self, dense):
+        if isinstance(self._core, FastAttention):
+            self._core.dense = bool(dense)
+
     def losses(self, tokens, targets):
         """Cross entropy of every target, and whether it is the likeliest token: (B, S) each."""
         return self._losses(self.hidden(tokens), self.weights["model.embed_tokens.weight"], targets)
@@ -158,13 +164,26 @@ def evaluation_batches(split, length, rows, count, seed=2):
     return batches
 
 
+class Stage(NamedTuple):
+    """LENGTH:STEPS[:BUDGET]: steps of a length, with BUDGET times the model's topk and topk_q."""
+
+    length: int
+    steps: int
+    budget: int = 1
+
+    @staticmethod
+    def parse(text):
+        return Stage(*map(int, text.split(":")))
+
+
 class Run:
     """One training run: the model, its optimizers and where it stands."""
 
     def __init__(self, options):
         self.options = options
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.config = replace(CONFIG, sparse=replace(CONFIG.sparse, mode=options.mode))
+        sparse = replace(CONFIG.sparse, mode=options.mode, window_size=options.local, topk_q=options.topk_q)
+        self.config = replace(CONFIG, sparse=sparse)
         if options.small:
             small = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4)
             self.config = replace(self.config, **small)
@@ -172,7 +191,7 @@ class Run:
         self.weights = {name: torch.nn.Parameter(weight.to(self.device)) for name, weight in weights.items()}
         self.model = TrainedModel(self.config, self.weights, self.device == "cuda", options.masked)
         self.optimizers = self._optimizers()
-        self.stages = [tuple(map(int, stage.split(":"))) for stage in options.stages.split(",")]
+        self.stages = [Stage.parse(stage) for stage in options.stages.split(",")]
         self.step, self.tokens = 0, 0
         self.held_out = Split(options.data, "held_out")
         self.started = self.saved = time.time()
@@ -186,16 +205,20 @@ class Run:
 
     def rate(self):
         """The share of the full learning rate: linear warmup, constant, linear decay to a twentieth."""
-        total = sum(steps for _, steps in self.stages)
+        total = sum(stage.steps for stage in self.stages)
         left = (total - self.step) / max(1, DECAY * total)
         return min(1.0, (self.step + 1) / WARMUP, max(0.05, left))
 
     def train(self):
         done = 0
-        for length, steps in self.stages:
-            if self.step < done + steps and not self.stage(length, done, steps):
-                return
-            done += steps
+        for stage in self.stages:
+            if self.step < done + stage.steps:
+                sparse = self.config.sparse
+                wider = replace(sparse, topk=sparse.topk * stage.budget, topk_q=sparse.topk_q * stage.budget)
+                self.model.config = replace(self.config, sparse=wider)
+                if not self.stage(stage.length, done, stage.steps):
+                    return
+            done += stage.steps
         self.export()
 
     def stage(self, length, done, steps):
@@ -249,10 +272,12 @@ class Run:
         return entropy, hits, marks
 
     def update(self, tokens, marks):
+        self.model.set_dense(self.options.dense_every and self.step % self.options.dense_every == 0)
         entropy, _, marks = self.forward(tokens, marks)
         text, answer = mean(entropy, marks == TEXT), mean(entropy, marks == ANSWER)
         (text + self.options.answer_weight * answer).backward()
         torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
+        self.model.set_dense(False)
         for optimizer, rate in zip(self.optimizers, (ADAM_RATE, MUON_RATE)):
             optimizer.param_groups[0]["lr"] = rate * self.rate()
             optimizer.step()
@@ -325,7 +350,10 @@ def options():
     parser.add_argument("--resume", action="store_true", help="go on with OUT/state.pt where there is one")
     parser.add_argument("--minutes", type=float, default=0, help="stop after about this time; 0: never")
     parser.add_argument("--report", type=int, default=100, help="steps between lines of the log")
-    parser.add_argument("--answer-weight", type=float, default=1.0, help="weight of the answers' mean loss beside the text's")
+    parser.add_argument("--answer-weight", type=float, default=2.0, help="weight of the answers' mean loss beside the text's")
+    parser.add_argument("--dense-every", type=int, default=0, help="every Nth step attends all blocks; 0: none does")
+    parser.add_argument("--local", type=int, default=CONFIG.sparse.window_size, help="window_size, tokens")
+    parser.add_argument("--topk-q", type=int, default=CONFIG.sparse.topk_q)
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="20 steps a stage")
@@ -340,7 +368,7 @@ def main():
     torch.set_float32_matmul_precision("high")
     torch._dynamo.config.recompile_limit = 64
     if given.smoke:
-        given.stages = ",".join(stage.split(":")[0] + ":20" for stage in given.stages.split(","))
+        given.stages = ",".join(re.sub(":[0-9]+", ":20", stage, count=1) for stage in given.stages.split(","))
         given.report = 10
     run = Run(given)
     if given.resume and (given.out / "state.pt").exists():
