@@ -32,7 +32,7 @@ WARMUP, DECAY = 40, 0.4  # steps; share of all steps at the end
 SAVE_EVERY = 60  # seconds
 
 # rope_theta: with 64 dimensions a head and theta 500,000 nine of the 32 pairs turn less than once in 65,536 tokens, so a
-# key looks the same near and far, which retrieval learned at 512 tokens needs in order to work at 16,384.
+# key looks the same near and far, which retrieval learned at 1,024 tokens needs in order to work at 16,384.
 CONFIG = nosa.Config(
     hidden_size=384, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=8, num_key_value_heads=2,
     head_dim=64, vocab_size=4096, max_position_embeddings=32768, rope_theta=500000.0,

@@ -8,10 +8,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
-/** A safetensors file of the golden data (F32, BF16, I32), in memory; trusted, so read without checks. */
+/** A safetensors file of expected values (F32, BF16, I32), in memory; trusted, so read without checks. */
 final class GoldenData {
     private static final Map<String, String> LAYER_NAMES = Map.ofEntries(
             Map.entry("wq", "self_attn.q_proj.weight"),
@@ -90,20 +92,29 @@ final class GoldenData {
         return split;
     }
 
-    /** The weights file under Hugging Face names. */
+    /** The weights file of the golden data under Hugging Face names. */
     Map<String, Weight> weights() {
+        return weights("", GoldenData::huggingFaceName);
+    }
+
+    /** The tensors whose names begin with {@code prefix}, without it. */
+    Map<String, Weight> weights(String prefix) {
+        return weights(prefix, name -> name);
+    }
+
+    private Map<String, Weight> weights(String prefix, UnaryOperator<String> rename) {
         Map<String, Weight> weights = new LinkedHashMap<>();
         header.fieldNames().forEachRemaining(name -> {
-            if (!name.equals("__metadata__")) {
-                int[] sizes = shape(name);
-                long[] shape = new long[sizes.length];
-                for (int i = 0; i < shape.length; i++) {
-                    shape[i] = sizes[i];
-                }
-                weights.put(huggingFaceName(name), new Weight(shape, floats(name)));
+            if (!name.equals("__metadata__") && name.startsWith(prefix)) {
+                long[] shape = Arrays.stream(shape(name)).asLongStream().toArray();
+                weights.put(rename.apply(name.substring(prefix.length())), new Weight(shape, floats(name)));
             }
         });
         return weights;
+    }
+
+    String metadata(String key) {
+        return header.get("__metadata__").get(key).asText();
     }
 
     private static String huggingFaceName(String name) {

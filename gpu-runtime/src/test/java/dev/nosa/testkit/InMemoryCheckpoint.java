@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.Set;
 
 /** Weights behind the interface of a checkpoint folder. */
-record InMemoryCheckpoint(Map<String, Weight> weights, String dtype) implements Checkpoint {
+public record InMemoryCheckpoint(Map<String, Weight> weights, String dtype) implements Checkpoint {
     @Override
     public Set<String> names() {
         return weights.keySet();

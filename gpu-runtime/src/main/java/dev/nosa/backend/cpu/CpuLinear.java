@@ -66,7 +66,7 @@ final class CpuLinear implements AutoCloseable {
         int step = SmallProducts.rows(tile.rows(), w.width(s), w.cols());
         for (int done = 0; done < tile.rows(); done += step) {
             int rows = Math.min(step, tile.rows() - done);
-            long row = tile.staged() + done;
+            long row = (long) tile.staged() + done;
             a.position(row * w.cols());
             c.position(row * w.rows() + (long) s * CpuWeight.SLICE);
             gemm(rows, w.width(s), w.cols(), a, w.cols(), b, w.width(s), 0f, c, w.rows());

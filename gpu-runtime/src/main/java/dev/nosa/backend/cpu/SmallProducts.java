@@ -25,7 +25,7 @@ final class SmallProducts {
     }
 
     static int smallRows(int rows, int outputs, int inner) {
-        int most = (int) Math.min(rows, LIMIT / ((long) outputs * inner)) / ROWS * ROWS;
+        int most = (int) (Math.min(rows, LIMIT / ((long) outputs * inner)) / ROWS) * ROWS;
         return most == 0 ? rows : most;
     }
 
