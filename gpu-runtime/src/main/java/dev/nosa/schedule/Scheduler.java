@@ -15,8 +15,8 @@ import java.util.Queue;
  */
 public final class Scheduler<R extends Schedulable> {
     /**
-     * A chunk has a multiple of these tokens unless it ends its prompt, so that a prompt in chunks is cut into the same
-     * tiles as a prompt in one piece.
+     * A chunk has a multiple of these tokens unless it ends its prompt, so that no tile of a prompt's products is cut in
+     * two and padded twice.
      */
     private static final int TILE = 64;
 

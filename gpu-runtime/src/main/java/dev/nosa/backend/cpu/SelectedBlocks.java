@@ -1,7 +1,5 @@
 package dev.nosa.backend.cpu;
 
-import java.util.Arrays;
-
 /**
  * The blocks that some queries attend.
  *
@@ -19,10 +17,5 @@ record SelectedBlocks(int[] blocks, int stride, int[] counts) {
     void put(int query, int[] chosen, int count) {
         System.arraycopy(chosen, 0, blocks, query * stride, count);
         counts[query] = count;
-    }
-
-    /** The query's blocks in an array of their own. */
-    int[] of(int query) {
-        return Arrays.copyOfRange(blocks, query * stride, query * stride + counts[query]);
     }
 }
