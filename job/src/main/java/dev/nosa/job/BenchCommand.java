@@ -183,11 +183,16 @@ final class BenchCommand implements Callable<Integer> {
         line.put("processors", Runtime.getRuntime().availableProcessors());
         line.put("java", System.getProperty("java.version"));
         line.put("date", LocalDate.now().toString());
-        line.put(
-                "command",
-                "nosa bench" + (spark ? " --spark" : "") + " --context " + context + " --new-tokens " + newTokens
-                        + " --repeats " + repeats);
+        line.put("command", command());
         measured.add(line);
+    }
+
+    /** What to type for these figures, the choice of OpenBLAS's kernels included. */
+    private String command() {
+        String coreType = System.getenv("OPENBLAS_CORETYPE");
+        return (coreType == null ? "" : "OPENBLAS_CORETYPE=" + coreType + " ")
+                + "nosa bench" + (spark ? " --spark" : "") + (mode == null ? "" : " --mode " + mode)
+                + " --context " + context + " --new-tokens " + newTokens + " --repeats " + repeats;
     }
 
     private static String number(Object value) {
