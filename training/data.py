@@ -83,11 +83,17 @@ class Split:
                 return [token for digit in str(value) for token in self.encode(digit)]
 
     def names(self, rng, count):
-        """Different names, such as " silver mountain": held-out ones of two words, those of training of one to three."""
-        names = set()
+        """Different names, such as " silver mountain": held-out ones of two words, those of training of one to three.
+
+        The words of one document in training come from a pool, mostly a small one: then names share words, as the
+        held-out ones do, and a name can only be told by all of its words.
+        """
+        words, names = self.words, set()
+        if self.name != "held_out":
+            words = [rng.sample(words[0], rng.choice((16, 32, 64, len(words[0]))))]
         while len(names) < count:
             size = 2 if self.name == "held_out" else rng.choice((1, 2, 2, 2, 3))
-            names.add(tuple(rng.choice(self.words[place % len(self.words)]) for place in range(size)))
+            names.add(tuple(rng.choice(words[place % len(words)]) for place in range(size)))
         return [list(name) for name in sorted(names, key=lambda name: rng.random())]
 
     def _words(self):

@@ -25,7 +25,7 @@ import nosa
 from data import ANSWER, IGNORED, TASKS, TEXT, Chat, Sequences, Split, evaluation_row
 from fast import FastAttention
 
-STAGES = "1024:1200,2048:250,4096:300,8192:400,16384:100"
+STAGES = "1024:1500,8192:1000:dense,8192:1000"
 TOKENS_A_STEP = 65536
 ADAM_RATE, MUON_RATE = 3e-3, 0.02
 WARMUP, DECAY = 40, 0.4  # steps; share of all steps at the end
@@ -36,7 +36,7 @@ SAVE_EVERY = 60  # seconds
 CONFIG = nosa.Config(
     hidden_size=384, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=8, num_key_value_heads=2,
     head_dim=64, vocab_size=4096, max_position_embeddings=32768, rope_theta=500000.0,
-    sparse=nosa.SparseConfig(window_size=256, topk=16, topk_q=4),
+    sparse=nosa.SparseConfig(kernel_size=16, kernel_stride=8, window_size=256, topk=32, topk_q=12),
 )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ class TrainedModel(nosa.Model):
 
     def set_dense(self, dense):
         if isinstance(self._core, FastAttention):
-            self._core.dense = bool(dense)
+            self._core.dense = dense
 
     def losses(self, tokens, targets):
         """Cross entropy of every target, and whether it is the likeliest token: (B, S) each."""
@@ -165,15 +165,18 @@ def evaluation_batches(split, length, rows, count, seed=2):
 
 
 class Stage(NamedTuple):
-    """LENGTH:STEPS[:BUDGET]: steps of a length, with BUDGET times the model's topk and topk_q."""
+    """LENGTH:STEPS[:dense]: steps of a length; in a dense stage every mode attends all blocks."""
 
     length: int
     steps: int
-    budget: int = 1
+    dense: bool
 
     @staticmethod
     def parse(text):
-        return Stage(*map(int, text.split(":")))
+        length, steps, *dense = text.split(":")
+        if dense not in ([], ["dense"]):
+            raise ValueError(f"stage {text!r} is not LENGTH:STEPS or LENGTH:STEPS:dense")
+        return Stage(int(length), int(steps), bool(dense))
 
 
 class Run:
@@ -211,22 +214,21 @@ class Run:
 
     def train(self):
         done = 0
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages, 1):
             if self.step < done + stage.steps:
-                sparse = self.config.sparse
-                wider = replace(sparse, topk=sparse.topk * stage.budget, topk_q=sparse.topk_q * stage.budget)
-                self.model.config = replace(self.config, sparse=wider)
+                self.model.set_dense(stage.dense)
                 if not self.stage(stage.length, done, stage.steps):
                     return
+                shutil.copy(self.options.out / "state.pt", self.options.out / f"stage-{number}.pt")
             done += stage.steps
         self.export()
 
     def stage(self, length, done, steps):
         """Trains up to step done + steps; false if the time is over."""
         rows = max(1, self.options.tokens // length)
-        batches = evaluation_batches(self.held_out, length, rows, min(max(rows, 20), 128))
+        batches = evaluation_batches(self.held_out, length, rows, min(max(rows, 40), 128))
         data = Sequences(self.options.data, length, rows, self.options.seed)
-        order = range(self.step - done, steps)
+        order = range(self.step, done + steps)
         loader = torch.utils.data.DataLoader(
             data, batch_size=None, sampler=order, num_workers=self.options.workers,
             prefetch_factor=8 if self.options.workers else None, pin_memory=self.device == "cuda",
@@ -237,7 +239,7 @@ class Run:
             sums += self.update(tokens, marks)
             self.step += 1
             self.tokens += rows * length
-            if self.step == since + 1 and since == done + order.start:
+            if self.step == since + 1 and since == order.start:
                 torch.cuda.synchronize() if self.device == "cuda" else None
                 print(f"{length} tokens: first step {time.time() - began:.1f} s", flush=True)
                 clock, since, sums = time.time(), self.step, torch.zeros(2, device=self.device)
@@ -254,7 +256,6 @@ class Run:
             if time.time() - self.saved > SAVE_EVERY:
                 self.save("state.pt")
         self.save("state.pt")
-        shutil.copy(self.options.out / "state.pt", self.options.out / f"state-{length}.pt")
         return True
 
     def over(self):
@@ -272,12 +273,10 @@ class Run:
         return entropy, hits, marks
 
     def update(self, tokens, marks):
-        self.model.set_dense(self.options.dense_every and self.step % self.options.dense_every == 0)
         entropy, _, marks = self.forward(tokens, marks)
         text, answer = mean(entropy, marks == TEXT), mean(entropy, marks == ANSWER)
         (text + self.options.answer_weight * answer).backward()
         torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
-        self.model.set_dense(False)
         for optimizer, rate in zip(self.optimizers, (ADAM_RATE, MUON_RATE)):
             optimizer.param_groups[0]["lr"] = rate * self.rate()
             optimizer.step()
@@ -343,7 +342,7 @@ def options():
     parser.add_argument("--mode", choices=nosa.MODES, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--stages", default=STAGES, help="LENGTH:STEPS,...")
+    parser.add_argument("--stages", default=STAGES, help="LENGTH:STEPS[:dense],...")
     parser.add_argument("--tokens", type=int, default=TOKENS_A_STEP, help="tokens a step")
     parser.add_argument("--init", type=Path, help="state, or folder of a checkpoint, to begin with")
     parser.add_argument("--from-step", type=int, default=0, help="steps that a checkpoint given as --init stands for")
@@ -351,7 +350,6 @@ def options():
     parser.add_argument("--minutes", type=float, default=0, help="stop after about this time; 0: never")
     parser.add_argument("--report", type=int, default=100, help="steps between lines of the log")
     parser.add_argument("--answer-weight", type=float, default=2.0, help="weight of the answers' mean loss beside the text's")
-    parser.add_argument("--dense-every", type=int, default=0, help="every Nth step attends all blocks; 0: none does")
     parser.add_argument("--local", type=int, default=CONFIG.sparse.window_size, help="window_size, tokens")
     parser.add_argument("--topk-q", type=int, default=CONFIG.sparse.topk_q)
     parser.add_argument("--workers", type=int, default=6)
