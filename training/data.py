@@ -58,16 +58,14 @@ class Row:
     depth: float = 0.0
 
 
-class Split:
-    """One side of the corpus: its text, its names and its numbers. The other side has none of them."""
+class Side:
+    """The names and numbers of one side, `train` or `held_out`. The other side has none of them."""
 
-    def __init__(self, corpus, name):
+    def __init__(self, tokenizer, name):
         self.name = name
-        self.tokenizer = Tokenizer.from_file(str(Path(corpus) / "tokenizer" / "tokenizer.json"))
-        self.tokens = np.load(Path(corpus) / f"{name}.npy")
+        self.tokenizer = Tokenizer.from_file(str(tokenizer))
         self.words = self._words()
         self.special = {token: self.tokenizer.token_to_id(token) for token in ("<s>", "<|im_start|>", "<|im_end|>")}
-        self.starts = self._sentence_starts()
         self._pieces = {}
 
     def encode(self, piece):
@@ -111,17 +109,33 @@ class Split:
         ids = self.tokenizer.encode(f" {word}", add_special_tokens=False).ids
         return ids[0] if len(ids) == 1 else None
 
-    def _sentence_starts(self):
-        """Positions of tokens that begin a sentence after a space, by id of the token that ends the one before."""
-        size = self.tokenizer.get_vocab_size()
-        pieces = [self.tokenizer.id_to_token(i) for i in range(size)]
+    def sentence_ends(self, tokens):
+        """Positions behind the tokens that end a sentence, by id of the token and of the one before."""
+        pieces = self._all_pieces()
         ends = np.array([piece in (".", "?", "!", '."', '?"', '!"', ".)") for piece in pieces])
-        capital = np.array([piece[0] == "Ġ" and piece[1:2].isupper() for piece in pieces])
         titles = ("Mr", "Mrs", "Dr", "St", "Messrs")
         short = np.array([piece.strip("Ġ") in titles or len(piece.strip("Ġ")) < 2 for piece in pieces])
+        return np.flatnonzero(~short[tokens[:-1]] & ends[tokens[1:]]) + 2
+
+    def sentence_starts(self, tokens):
+        """Positions of tokens that begin a sentence after a space, another sentence being before it."""
+        pieces = self._all_pieces()
+        capital = np.array([piece[0] == "Ġ" and piece[1:2].isupper() for piece in pieces])
         bare = np.array([self.tokenizer.token_to_id(piece.lstrip("Ġ")) is not None for piece in pieces])
-        before, end, start = self.tokens[:-2], self.tokens[1:-1], self.tokens[2:]
-        return np.flatnonzero(~short[before] & ends[end] & capital[start] & bare[start]) + 2
+        at = self.sentence_ends(tokens[:-1])
+        return at[capital[tokens[at]] & bare[tokens[at]]]
+
+    def _all_pieces(self):
+        return [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
+
+
+class Split(Side):
+    """One side of the corpus: its text besides."""
+
+    def __init__(self, corpus, name):
+        super().__init__(Path(corpus) / "tokenizer" / "tokenizer.json", name)
+        self.tokens = np.load(Path(corpus) / f"{name}.npy")
+        self.starts = self.sentence_starts(self.tokens)
 
     def passage(self, rng, length):
         """Tokens of about `length` (at most) from the start of a sentence to the end of one, and the starts within."""
@@ -309,9 +323,9 @@ class Sequences(torch.utils.data.Dataset):
         return tokens, marks
 
 
-def evaluation_row(split, chat, rng, task, context, depth):
-    """A row of at most `context` tokens, answer included, whose first fact lies near `depth` of the document."""
-    made = Questions(split, rng, 200)
+def question_and_distractors(side, rng, task, context):
+    """A question of the task, and facts of the same kind that it does not ask about."""
+    made = Questions(side, rng, 200)
     keys = max(8, context // 256)
     others = [made.key() for _ in range({"single": 0, "multikey": keys, "multiquery": 5}.get(task, 3))]
     if task in ("single", "multikey"):
@@ -324,19 +338,31 @@ def evaluation_row(split, chat, rng, task, context, depth):
     if task == "variables":
         other = made.variables()
         distractors = other.facts + made.variables().facts
-    planted = sum(map(len, distractors + asked.facts))
-    room = context - planted - len(asked.question) - len(asked.answer) - chat.overhead()
-    while True:
-        passage, starts = split.passage(rng, room)
-        first = min(range(len(starts)), key=lambda n: abs(starts[n] - depth * len(passage)))
-        later = len(starts) - first - 1
-        if later >= len(asked.facts) - 1 and len(starts) >= len(asked.facts) + len(distractors):
-            break
+    return asked, distractors
+
+
+def row_of(rng, passage, starts, asked, distractors, depth):
+    """The passage with all facts planted, the first one asked for near `depth`; None where it has too few sentences."""
+    first = min(range(len(starts)), key=lambda n: abs(starts[n] - depth * len(passage)))
+    later = len(starts) - first - 1
+    if later < len(asked.facts) - 1 or len(starts) < len(asked.facts) + len(distractors):
+        return None
     own = [first] + sorted(rng.sample(range(first + 1, len(starts)), len(asked.facts) - 1))
     rest = sorted(rng.sample(sorted(set(range(len(starts))) - set(own)), len(distractors)))
     placed = sorted(list(zip(own, asked.facts)) + list(zip(rest, distractors)))
     document, _ = plant(passage, [starts[n] for n, _ in placed], [fact for _, fact in placed])
     return Row(document, asked.question, asked.answer, round(starts[first] / len(passage), 3))
+
+
+def evaluation_row(split, chat, rng, task, context, depth):
+    """A row of at most `context` tokens, answer included, whose first fact lies near `depth` of the document."""
+    asked, distractors = question_and_distractors(split, rng, task, context)
+    planted = sum(map(len, distractors + asked.facts))
+    room = context - planted - len(asked.question) - len(asked.answer) - chat.overhead()
+    while True:
+        row = row_of(rng, *split.passage(rng, room), asked, distractors, depth)
+        if row:
+            return row
 
 
 def question_set(split, context, count, seed):

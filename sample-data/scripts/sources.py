@@ -12,7 +12,6 @@ import zlib
 from pathlib import Path
 
 VERSE_WIDTH = 50
-AUSTEN = ["Emma", "Mansfield Park", "Northanger Abbey", "Persuasion", "Pride and Prejudice", "Sense and Sensibility"]
 
 
 class Sources:
@@ -75,13 +74,6 @@ class Sources:
         command = [self.root / "usr/bin/bible", "-p", self.root / "usr/lib", "-l100000", verses]
         text = subprocess.run(command, capture_output=True, check=True, encoding="utf-8").stdout
         return _tidy(text)
-
-    def everything(self):
-        """All works, whole: what the tokenizer is trained on."""
-        texts = [self.alice(), self.as_you_like_it(), self.paradise_lost(), self.opticks()]
-        texts += [self.constitution(), self.declaration(), self.bible("Genesis1:1-Revelation22:21")]
-        texts += self.jargon_chapters().values()
-        return texts + [self.austen(title) for title in AUSTEN]
 
     def _bytes(self, path):
         return (self.root / path).read_bytes()
