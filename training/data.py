@@ -25,7 +25,8 @@ LENGTHS = (4096, 8192, 16384)
 DEPTHS = tuple((2 * i + 1) / 20 for i in range(10))
 TEXT, ANSWER, IGNORED = 1, 2, 0  # what the loss does with a token
 
-# Words of the held-out names, an adjective and a noun each. Training names have all other words of the vocabulary.
+# Words of the held-out names, an adjective and a noun each. No training name has such a pair, though it may have one of
+# the words: a word that was never part of a name is told less well from others, which is not what is asked here.
 HELD_OUT_FIRST = (
     "small large bright strange quiet humble bitter bold early clean friendly cruel angry serious infinite silver golden "
     "old broken hidden"
@@ -65,6 +66,8 @@ class Side:
         self.name = name
         self.tokenizer = Tokenizer.from_file(str(tokenizer))
         self.words = self._words()
+        held_out = ([self._single(word) for word in words] for words in (HELD_OUT_FIRST, HELD_OUT_SECOND))
+        self.pair = [[token for token in tokens if token is not None] for tokens in held_out]
         self.special = {token: self.tokenizer.token_to_id(token) for token in ("<s>", "<|im_start|>", "<|im_end|>")}
         self._pieces = {}
 
@@ -86,23 +89,27 @@ class Side:
         The words of one document in training come from a pool, mostly a small one: then names share words, as the
         held-out ones do, and a name can only be told by all of its words.
         """
-        words, names = self.words, set()
-        if self.name != "held_out":
-            words = [rng.sample(words[0], rng.choice((16, 32, 64, len(words[0]))))]
+        names, every = set(), self.words
+        pool = every if self.name == "held_out" else rng.sample(every, rng.choice((16, 32, 64, len(every))))
         while len(names) < count:
-            size = 2 if self.name == "held_out" else rng.choice((1, 2, 2, 2, 3))
-            names.add(tuple(rng.choice(words[place % len(words)]) for place in range(size)))
+            if self.name == "held_out":
+                names.add(tuple(map(rng.choice, self.pair)))
+            else:
+                name = tuple(rng.choice(pool) for _ in range(rng.choice((1, 2, 2, 2, 3))))
+                if not self.is_held_out(name):
+                    names.add(name)
         return [list(name) for name in sorted(names, key=lambda name: rng.random())]
 
+    def is_held_out(self, name):
+        """Whether there is a held-out name in it."""
+        first, second = self.pair
+        return any(a in first and b in second for a, b in zip(name, name[1:]))
+
     def _words(self):
-        """The tokens that a name may have at each place. In training so many that no model learns them one by one."""
-        held_out = [[self._single(word) for word in words] for words in (HELD_OUT_FIRST, HELD_OUT_SECOND)]
-        held_out = [[token for token in tokens if token is not None] for tokens in held_out]
-        if self.name == "held_out":
-            return held_out
+        """The words that are one token each: so many that no model learns the names of training one by one."""
         pieces = map(self.tokenizer.id_to_token, range(self.tokenizer.get_vocab_size()))
         words = [self._single(piece[1:]) for piece in pieces if re.fullmatch("Ġ[a-z]{3,}", piece)]
-        return [sorted(set(words) - {None} - set(sum(held_out, [])))]
+        return sorted(set(words) - {None})
 
     def _single(self, word):
         """The word's token behind a space, or None where it has several."""
@@ -293,11 +300,11 @@ class Sequences(torch.utils.data.Dataset):
         questions, keys, groups, planted = [], [], [], 0
         while planted < count and tokens_of(groups) < FACTS_SHARE * self.length:
             kind = rng.random()
-            if kind < 0.6:
+            if kind < 0.5:
                 keys.append(made.key())
                 groups.append([keys[-1][2]])
             else:
-                questions.append(made.multivalue() if kind < 0.78 else made.variables())
+                questions.append(made.multivalue() if kind < 0.65 else made.variables())
                 groups.append(questions[-1].facts)
             planted += len(groups[-1])
         rng.shuffle(keys)
@@ -388,12 +395,6 @@ def render(document, question):
     return f"<s><|im_start|>user\n{document}\n\n{question}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def check_disjoint(train, held_out):
-    """The two sides share no name and, by their remainders of seven, no number."""
-    if set(sum(train.words, [])) & set(sum(held_out.words, [])):
-        raise ValueError("the train and the held-out names share a word")
-
-
 def main():
     parser = argparse.ArgumentParser(description="Writes the held-out question sets.")
     parser.add_argument("corpus", type=Path)
@@ -403,7 +404,6 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     held_out = Split(options.corpus, "held_out")
-    check_disjoint(Split(options.corpus, "train"), held_out)
     options.out.mkdir(parents=True, exist_ok=True)
     for context in options.lengths:
         with open(options.out / f"questions-{context}.jsonl", "w", encoding="utf-8") as file:

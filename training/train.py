@@ -25,7 +25,7 @@ import nosa
 from data import ANSWER, IGNORED, TASKS, TEXT, Chat, Sequences, Split, evaluation_row
 from fast import FastAttention
 
-STAGES = "1024:1500,8192:1000:dense,8192:1000"
+STAGES = "1024:1500,8192:1000:dense,8192:800"
 TOKENS_A_STEP = 65536
 ADAM_RATE, MUON_RATE = 3e-3, 0.02
 WARMUP, DECAY = 40, 0.4  # steps; share of all steps at the end
@@ -36,7 +36,7 @@ SAVE_EVERY = 60  # seconds
 CONFIG = nosa.Config(
     hidden_size=384, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=8, num_key_value_heads=2,
     head_dim=64, vocab_size=4096, max_position_embeddings=32768, rope_theta=500000.0,
-    sparse=nosa.SparseConfig(kernel_size=16, kernel_stride=8, window_size=256, topk=32, topk_q=12),
+    sparse=nosa.SparseConfig(kernel_size=8, kernel_stride=4, window_size=256, topk=32, topk_q=12),
 )  # fmt: skip
 
 
@@ -185,7 +185,8 @@ class Run:
     def __init__(self, options):
         self.options = options
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        sparse = replace(CONFIG.sparse, mode=options.mode, window_size=options.local, topk_q=options.topk_q)
+        given = dict(pair.split("=") for pair in options.sparse.split(",") if pair)
+        sparse = replace(CONFIG.sparse, mode=options.mode, **{name: int(value) for name, value in given.items()})
         self.config = replace(CONFIG, sparse=sparse)
         if options.small:
             small = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4)
@@ -350,8 +351,7 @@ def options():
     parser.add_argument("--minutes", type=float, default=0, help="stop after about this time; 0: never")
     parser.add_argument("--report", type=int, default=100, help="steps between lines of the log")
     parser.add_argument("--answer-weight", type=float, default=2.0, help="weight of the answers' mean loss beside the text's")
-    parser.add_argument("--local", type=int, default=CONFIG.sparse.window_size, help="window_size, tokens")
-    parser.add_argument("--topk-q", type=int, default=CONFIG.sparse.topk_q)
+    parser.add_argument("--sparse", default="", help="other sizes of the selection: topk=16,topk_q=8,...")
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="20 steps a stage")
