@@ -35,20 +35,20 @@ final class CsvReader {
             Map.of("escape", "\"", "columnNameOfCorruptRecord", MalformedRows.RECORD);
 
     private final SparkSession spark;
-    private final String pattern;
+    private final InputPaths paths;
 
-    CsvReader(SparkSession spark, String pattern) {
+    CsvReader(SparkSession spark, InputPaths paths) {
         this.spark = spark;
-        this.pattern = pattern;
+        this.paths = paths;
     }
 
     Dataset<Row> open(boolean severalFiles) {
-        StructType header = reader().csv(pattern).schema();
+        StructType header = reader().csv(paths.pattern()).schema();
         if (severalFiles) {
             requireOneHeader(header);
         }
         StructType wider = header.add(SURPLUS, DataTypes.StringType).add(MalformedRows.RECORD, DataTypes.StringType);
-        return parsed(header, reader().schema(wider).csv(pattern));
+        return parsed(header, reader().schema(wider).csv(paths.pattern()));
     }
 
     private DataFrameReader reader() {
@@ -61,7 +61,7 @@ final class CsvReader {
             reader().schema(header)
                     .option("enforceSchema", false)
                     .option("columnPruning", false)
-                    .csv(pattern)
+                    .csv(paths.pattern())
                     .write()
                     .format("noop")
                     .mode("overwrite")
@@ -70,7 +70,7 @@ final class CsvReader {
             throw new UsageException(
                     "the CSV files must have the same header: "
                             + Failures.rootCause(e).replaceAll("\\s+", " "),
-                    "--input",
+                    paths.option(),
                     e);
         }
     }

@@ -45,7 +45,7 @@ abstract class DocumentJob implements Callable<Integer> {
             names = "--show",
             paramLabel = "N",
             defaultValue = "0",
-            description = "Print the results of the first N documents, by id, at the end (default: 0)")
+            description = "Print the results of the first N documents at the end (default: ${DEFAULT-VALUE})")
     int show;
 
     /** What the job is run with, all of it checked. */
@@ -87,23 +87,45 @@ abstract class DocumentJob implements Callable<Integer> {
                 .threads(engine.threads());
     }
 
-    /** The column that {@code --show} prints. */
-    abstract String resultColumn();
+    /** The prompt's template. */
+    String promptText() {
+        return prompt.text();
+    }
+
+    /** Prints what was written, and returns the exit code. */
+    abstract int report(Dataset<Row> written, RunReport report, ModelConfig config) throws IOException;
+
+    /** What needs a session; returns the exit code. */
+    interface SessionWork {
+        int run(SparkSession spark) throws IOException;
+    }
 
     @Override
     public final Integer call() throws IOException {
         input.check();
-        output.check();
+        if (show < 0) {
+            throw new UsageException("show = " + show + ": must be 0 or more", "--show");
+        }
         checkOwnOptions();
-        prompt.policy();
-        Setup setup = new Setup(model.engineConfig(), prompt.text());
-        ModelConfig config = ModelCheck.read(setup.engine());
+        return start();
+    }
 
+    /** Runs what the options ask for, and returns the exit code. */
+    int start() throws IOException {
+        output.check();
+        prompt.policy();
+        Setup setup = new Setup(model.engineConfig(), promptText());
+        ModelConfig config = ModelCheck.read(setup.engine());
+        return inSession(spark -> run(spark, setup, config));
+    }
+
+    /** Runs {@code work} in the session of this JVM, or in one that ends with it. */
+    int inSession(SessionWork work) throws IOException {
         boolean ownSession = SparkSession.getDefaultSession().isEmpty();
         SparkSession spark =
                 SparkSession.builder().appName("nosa " + spec.name()).getOrCreate();
         try {
-            return run(spark, setup, config);
+            return work.run(spark);
         } finally {
             if (ownSession) {
                 spark.stop();
@@ -112,8 +134,8 @@ abstract class DocumentJob implements Callable<Integer> {
     }
 
     private int run(SparkSession spark, Setup setup, ModelConfig config) throws IOException {
-        InputPaths paths = InputPaths.find(input.input, spark.sparkContext().hadoopConfiguration());
-        Dataset<Row> rows = new InputReader(spark, input, paths).open();
+        InputPaths paths = input.paths(spark);
+        Dataset<Row> rows = input.open(spark, paths);
         String idColumn = checkColumns(rows, PromptOptions.parse(setup.prompt()));
         OutputWriter writer =
                 OutputWriter.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
@@ -149,8 +171,8 @@ abstract class DocumentJob implements Callable<Integer> {
     private String checkColumns(Dataset<Row> rows, PromptTemplate template) {
         InputReader.requireColumns(rows, List.of(input.textColumn), "--text-column");
         InputReader.requireColumns(rows, input.passThrough, "--pass-through");
-        InputReader.requireColumns(rows, new ArrayList<>(template.columns()), "--prompt");
         checkOwnColumns(rows);
+        InputReader.requireColumns(rows, new ArrayList<>(template.columns()), "--prompt");
         if (input.idColumn != null) {
             InputReader.requireColumns(rows, List.of(input.idColumn), "--id-column");
             return input.idColumn;
@@ -167,22 +189,30 @@ abstract class DocumentJob implements Callable<Integer> {
         return fine ? rows : rows.repartition(tasks);
     }
 
-    private int report(Dataset<Row> written, RunReport report, ModelConfig config) {
+    /** Prints {@code column} of as many rows as {@code --show} says, by id. */
+    void printFirst(Dataset<Row> written, String column) {
         PrintWriter out = spec.commandLine().getOut();
-        List<Row> shown = written.select(
-                        col("id"), col("status"), col(resultColumn()).cast("string"))
+        written.select(col("id"), col("status"), col(column).cast("string"))
                 .orderBy("id")
-                .takeAsList(show);
-        shown.forEach(row -> out.printf("--- %s (%s)%n%s%n", row.get(0), row.get(1), row.get(2)));
-        report.print(out, config, output.output);
+                .takeAsList(show)
+                .forEach(row -> out.printf("--- %s (%s)%n%s%n", row.get(0), row.get(1), row.get(2)));
+    }
+
+    /** Prints the totals, and returns the exit code: too many error rows are a failure. */
+    int printTotals(RunReport report, ModelConfig config) {
+        report.print(spec.commandLine().getOut(), config, output.output);
         if (report.errorRate() <= output.maxErrorRate) {
             return 0;
         }
-        PrintWriter err = spec.commandLine().getErr();
-        err.printf(
-                "nosa: error: %d of %d documents failed, more than the share of %s; the output is kept"
-                        + " (--max-error-rate)%n",
+        return failed(
+                "%d of %d documents failed, more than the share of %s; the output is kept (--max-error-rate)",
                 report.errors(), report.documents(), output.maxErrorRate);
+    }
+
+    /** Says on stderr why the job failed, and returns its exit code. */
+    int failed(String format, Object... values) {
+        PrintWriter err = spec.commandLine().getErr();
+        err.printf("nosa: error: " + format + "%n", values);
         err.flush();
         return Failures.JOB_FAILED;
     }

@@ -1,5 +1,6 @@
 package dev.nosa.job;
 
+import dev.nosa.model.ModelConfig;
 import dev.nosa.spark.NosaGenerate;
 import dev.nosa.spark.RunProgress;
 import org.apache.spark.sql.Dataset;
@@ -36,23 +37,14 @@ final class GenerateJob extends DocumentJob {
 
     @Override
     Dataset<Row> transform(Dataset<Row> documents, Setup setup, RunProgress progress) {
-        return configure(NosaGenerate.builder(setup.engine().model().toString()), setup, progress)
-                .maxNewTokens(sampling.maxNewTokens)
-                .temperature(sampling.temperature)
-                .topK(sampling.topK)
-                .topP(sampling.topP)
-                .repetitionPenalty(sampling.repetitionPenalty)
-                .seed(sampling.seed)
-                .stop(sampling.stop.toArray(String[]::new))
-                .stopTokens(sampling.stopTokenIds.stream()
-                        .mapToInt(Integer::intValue)
-                        .toArray())
-                .build()
-                .transform(documents);
+        NosaGenerate.Builder builder =
+                configure(NosaGenerate.builder(setup.engine().model().toString()), setup, progress);
+        return sampling.apply(builder).build().transform(documents);
     }
 
     @Override
-    String resultColumn() {
-        return "generation";
+    int report(Dataset<Row> written, RunReport report, ModelConfig config) {
+        printFirst(written, "generation");
+        return printTotals(report, config);
     }
 }

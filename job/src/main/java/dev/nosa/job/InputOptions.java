@@ -2,6 +2,9 @@ package dev.nosa.job;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Option;
 
 /** Where the documents are, and which columns matter. */
@@ -53,6 +56,17 @@ final class InputOptions {
             defaultValue = "0",
             description = "Documents to take (default: 0, all)")
     int limit;
+
+    InputPaths paths(SparkSession spark) {
+        return InputPaths.find(input, "--input", spark.sparkContext().hadoopConfiguration());
+    }
+
+    /** The rows of {@code paths}, as many as {@code --limit} says. */
+    Dataset<Row> open(SparkSession spark, InputPaths paths) {
+        Dataset<Row> rows = new InputReader(spark, paths, format).open();
+        // Kept, since another pass may take other rows.
+        return limit > 0 ? rows.limit(limit).persist() : rows;
+    }
 
     void check() {
         if (input == null) {

@@ -12,36 +12,38 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * What {@code --input} names.
+ * The files that an option names.
  *
+ * @param given what the user wrote
+ * @param option the option, for messages
  * @param pattern for Spark's readers, which take every path as a glob
  * @param root the folder that names of files are relative to
  * @param matches the file, the folder, or whatever matches the glob
  */
-record InputPaths(String pattern, Path root, List<FileStatus> matches) {
+record InputPaths(String given, String option, String pattern, Path root, List<FileStatus> matches) {
     /** Files opened to see that they can be read: each costs a round trip on object stores. */
     private static final int PROBED_FILES = 100;
 
     private static final Pattern GLOB = Pattern.compile("[{}\\[\\]*?\\\\]");
 
-    /** Finds the input; a path that exists is taken as it is, brackets and all. */
-    static InputPaths find(String input, Configuration hadoop) {
+    /** Finds what is given; a path that exists is taken as it is, brackets and all. */
+    static InputPaths find(String given, String option, Configuration hadoop) {
         try {
-            Path path = new Path(input);
+            Path path = new Path(given);
             FileSystem fs = path.getFileSystem(hadoop);
             Path qualified = fs.makeQualified(path);
             if (fs.exists(qualified)) {
                 FileStatus status = fs.getFileStatus(qualified);
                 Path root = status.isFile() ? qualified.getParent() : qualified;
-                return new InputPaths(literal(qualified), root, List.of(status));
+                return new InputPaths(given, option, literal(qualified), root, List.of(status));
             }
             FileStatus[] matches = fs.globStatus(qualified);
             if (matches == null || matches.length == 0) {
-                throw new UsageException("no such file or folder: " + input, "--input");
+                throw new UsageException("no such file or folder: " + given, option);
             }
-            return new InputPaths(qualified.toString(), fixedParent(qualified), List.of(matches));
+            return new InputPaths(given, option, qualified.toString(), fixedParent(qualified), List.of(matches));
         } catch (IOException | IllegalArgumentException e) {
-            throw new UsageException("cannot read " + input + ": " + e.getMessage(), "--input", e);
+            throw new UsageException("cannot read " + given + ": " + e.getMessage(), option, e);
         }
     }
 
@@ -59,9 +61,9 @@ record InputPaths(String pattern, Path root, List<FileStatus> matches) {
                 list(fs, match, files);
             }
         } catch (FileNotFoundException e) {
-            throw new UsageException("cannot read " + e.getMessage(), "--input", e);
+            throw new UsageException("cannot read " + e.getMessage(), option, e);
         } catch (IOException e) {
-            throw new UsageException("cannot read " + root + ": " + e.getMessage(), "--input", e);
+            throw new UsageException("cannot read " + root + ": " + e.getMessage(), option, e);
         }
         return files;
     }

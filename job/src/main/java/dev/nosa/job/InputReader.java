@@ -25,33 +25,31 @@ final class InputReader {
             new StructType().add("text", DataTypes.StringType).add("error", DataTypes.StringType);
 
     private final SparkSession spark;
-    private final InputOptions options;
     private final InputPaths paths;
+    private final String format;
 
-    InputReader(SparkSession spark, InputOptions options, InputPaths paths) {
+    /** {@code format} is null where the file endings say it. */
+    InputReader(SparkSession spark, InputPaths paths, String format) {
         this.spark = spark;
-        this.options = options;
         this.paths = paths;
+        this.format = format;
     }
 
     /** The rows with all their columns and {@link MalformedRows#ERROR}; nothing is read but schemas. */
     Dataset<Row> open() {
         List<FileStatus> files = paths.files(spark.sparkContext().hadoopConfiguration());
-        InputFormat format = format(files);
-        Dataset<Row> rows;
         try {
-            rows = switch (format) {
+            return switch (format(files)) {
                 case PARQUET -> MalformedRows.none(spark.read().parquet(paths.pattern()));
                 case JSONL -> json();
-                case CSV -> new CsvReader(spark, paths.pattern()).open(files.size() > 1);
+                case CSV -> new CsvReader(spark, paths).open(files.size() > 1);
                 case TEXT -> text(files);
             };
         } catch (UsageException e) {
             throw e;
         } catch (Exception e) { // Spark's are checked and not declared
-            throw new UsageException("cannot read " + options.input + ": " + Failures.rootCause(e), "--input", e);
+            throw new UsageException("cannot read " + paths.given() + ": " + Failures.rootCause(e), paths.option(), e);
         }
-        return options.limit > 0 ? rows.limit(options.limit) : rows;
     }
 
     /** Fails on a column that is not there, with the nearest one that is. */
@@ -70,29 +68,34 @@ final class InputReader {
 
     private InputFormat format(List<FileStatus> files) {
         if (files.isEmpty()) {
-            throw new UsageException("no files in " + options.input, "--input");
+            throw new UsageException("no files in " + paths.given(), paths.option());
         }
-        if (options.format != null) {
-            return InputFormat.parse(options.format);
+        if (format != null) {
+            return InputFormat.parse(format);
         }
         Set<InputFormat> formats = new TreeSet<>();
         for (FileStatus file : files) {
             String name = file.getPath().getName();
-            Optional<InputFormat> format = InputFormat.ofFile(name);
-            if (format.isEmpty()) {
+            Optional<InputFormat> ofFile = InputFormat.ofFile(name);
+            if (ofFile.isEmpty()) {
                 throw new UsageException(
                         "the ending of " + name + " names no known format; say parquet, jsonl, csv or text",
-                        "--input-format");
+                        formatOption());
             }
-            formats.add(format.get());
+            formats.add(ofFile.get());
         }
         if (formats.size() > 1) {
             throw new UsageException(
-                    options.input + " holds files of several formats: "
+                    paths.given() + " holds files of several formats: "
                             + formats.stream().map(InputFormat::optionValue).toList(),
-                    "--input-format");
+                    formatOption());
         }
         return formats.iterator().next();
+    }
+
+    /** What would say the format: only the input has an option for it. */
+    private String formatOption() {
+        return paths.option().equals("--input") ? "--input-format" : paths.option();
     }
 
     private Dataset<Row> json() {

@@ -25,11 +25,11 @@ import picocli.CommandLine.ParseResult;
         versionProvider = Version.class,
         footer = {
             "",
-            "Options of Spark (--master, --conf, --driver-memory and the like) may stand among",
-            "those of generate and score. Exit codes: 0 done, 1 the job failed, 2 an option or",
-            "the input has to be changed."
+            "Options of Spark (--master, --conf, --driver-memory and the like) may stand",
+            "among those of generate, score and eval. Exit codes: 0 done, 1 the job failed,",
+            "2 an option or the input has to be changed."
         },
-        subcommands = {GenerateJob.class, ScoreJob.class, BenchCommand.class, HelpCommand.class})
+        subcommands = {GenerateJob.class, ScoreJob.class, EvalJob.class, BenchCommand.class, HelpCommand.class})
 public final class Nosa {
     /** Commands take options alone, and "--" may be a stop string: what no argument can hold ends the options. */
     static final String NO_DELIMITER = "\0";

@@ -13,7 +13,8 @@ final class PromptOptions {
             names = "--prompt",
             paramLabel = "TEXT|@FILE",
             description =
-                    "Prompt with {column} references, {{ and }} for braces; @FILE reads it from a file (required)")
+                    "Prompt with {column} references, {{ and }} for braces; @FILE reads it from a file (required; eval:"
+                            + " the text, a blank line, {question})")
     String prompt;
 
     @Option(

@@ -1,6 +1,7 @@
 package dev.nosa.job;
 
 import dev.nosa.sample.SamplingParams;
+import dev.nosa.spark.NosaGenerate;
 import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine.Option;
@@ -11,7 +12,7 @@ final class SamplingOptions {
             names = "--max-new-tokens",
             paramLabel = "N",
             defaultValue = "256",
-            description = "Tokens generated for a document at most (default: 256)")
+            description = "Tokens generated for a document at most (default: ${DEFAULT-VALUE})")
     int maxNewTokens;
 
     @Option(
@@ -62,6 +63,18 @@ final class SamplingOptions {
             description =
                     "Token ids that end a generation, beside the model's own; repeat it or separate them by commas")
     List<Integer> stopTokenIds = new ArrayList<>();
+
+    /** Sets all of it. */
+    NosaGenerate.Builder apply(NosaGenerate.Builder builder) {
+        return builder.maxNewTokens(maxNewTokens)
+                .temperature(temperature)
+                .topK(topK)
+                .topP(topP)
+                .repetitionPenalty(repetitionPenalty)
+                .seed(seed)
+                .stop(stop.toArray(String[]::new))
+                .stopTokens(stopTokenIds.stream().mapToInt(Integer::intValue).toArray());
+    }
 
     SamplingParams params() {
         try {

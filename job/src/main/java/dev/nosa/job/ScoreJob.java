@@ -1,5 +1,6 @@
 package dev.nosa.job;
 
+import dev.nosa.model.ModelConfig;
 import dev.nosa.spark.NosaScore;
 import dev.nosa.spark.RunProgress;
 import java.util.ArrayList;
@@ -66,7 +67,8 @@ final class ScoreJob extends DocumentJob {
     }
 
     @Override
-    String resultColumn() {
-        return "scores";
+    int report(Dataset<Row> written, RunReport report, ModelConfig config) {
+        printFirst(written, "scores");
+        return printTotals(report, config);
     }
 }

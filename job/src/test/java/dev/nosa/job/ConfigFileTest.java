@@ -107,25 +107,26 @@ class ConfigFileTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"generate", "score"})
+    @ValueSource(strings = {"generate", "score", "eval"})
     void theShippedFileHasEveryOptionAndNoOther(String command) throws IOException {
         assertThat(shipped(command).keySet()).isEqualTo(new TreeSet<>(Nosa.optionNames(command(command))));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"generate", "score"})
+    @ValueSource(strings = {"generate", "score", "eval"})
     void theShippedFileShowsTheDefaults(String command) throws IOException {
         Map<String, String> shipped = shipped(command);
         for (OptionSpec option : command(command).getCommandSpec().options()) {
             String name = option.longestName().substring(2);
-            if (option.defaultValue() != null && shipped.containsKey(name)) {
-                assertThat(shipped).containsEntry(name, option.defaultValue());
+            String value = defaultOf(option);
+            if (value != null && shipped.containsKey(name)) {
+                assertThat(shipped).containsEntry(name, value);
             }
         }
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"generate", "score"})
+    @ValueSource(strings = {"generate", "score", "eval"})
     void theShippedFileIsValidWithEveryOptionSwitchedOn(String command) throws IOException {
         Path on = write(content(command).replaceAll("(?m)^#([a-z])", "$1"));
         List<String> args = ConfigFile.read(on).arguments(Set.of());
@@ -134,23 +135,29 @@ class ConfigFileTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"generate", "score"})
+    @ValueSource(strings = {"generate", "score", "eval"})
     void theOptionsDocumentListsEveryOptionWithItsDefault(String command) throws IOException {
         String document = Files.readString(Path.of("..", "docs", "options.md"));
         for (String name : Nosa.optionNames(command(command))) {
-            Object value = command(command).getCommandSpec().findOption(name).defaultValue();
-            String cell = value == null ? "[^|]*" : " `?" + Pattern.quote(value.toString()) + "`? ";
+            String value = defaultOf(command(command).getCommandSpec().findOption(name));
+            String cell = value == null ? "[^|]*" : " `?" + Pattern.quote(value) + "`? ";
             assertThat(document).containsPattern("\\n\\| `--" + name + "[ `][^|]*\\|" + cell + "\\|");
         }
     }
 
-    @Test
-    void theShippedFilesExplainSharedOptionsInTheSameWords() throws IOException {
+    @ParameterizedTest
+    @ValueSource(strings = {"score", "eval"})
+    void theShippedFilesExplainSharedOptionsInTheSameWords(String command) throws IOException {
         Map<String, String> generate = comments("generate");
-        Map<String, String> score = comments("score");
-        score.keySet().retainAll(generate.keySet());
-        assertThat(score).hasSizeGreaterThan(20);
-        assertThat(generate).containsAllEntriesOf(score);
+        Map<String, String> other = comments(command);
+        other.keySet().retainAll(generate.keySet());
+        assertThat(other).hasSizeGreaterThan(20);
+        assertThat(generate).containsAllEntriesOf(other);
+    }
+
+    /** The default that the command has for an option, null where there is none. */
+    private static String defaultOf(OptionSpec option) {
+        return option.defaultValue() == null ? null : option.defaultValueString();
     }
 
     private static String content(String command) throws IOException {
