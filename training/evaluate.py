@@ -165,6 +165,7 @@ def main():
     parser.add_argument("--limit", type=int, default=0, help="questions of each length; 0: all")
     parser.add_argument("--pieces", type=int, default=48, help="pieces of text of each length for the perplexity")
     parser.add_argument("--answers", type=int, default=0, help="questions of each length to decode for real")
+    parser.add_argument("--answers-only", action="store_true", help="decode the answers and measure nothing else")
     parser.add_argument("--turnover-at", type=int, default=8192, help="tokens before the decoding; a multiple of 128")
     parser.add_argument("--steps", type=int, default=128, help="decode steps for the turnover")
     parser.add_argument("--masked", action="store_true", help="attention without FlexAttention")
@@ -175,6 +176,13 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     evaluation, started = Evaluation(options.model, options.masked), time.time()
     questions = read_questions(options.questions)
+    if not options.answers_only:
+        measure(evaluation, questions, options, started)
+    if options.answers:
+        decode_answers(evaluation, questions, options)
+
+
+def measure(evaluation, questions, options, started):
     result = {"mode": evaluation.sparse.mode, "exact": {}, "by_depth": {}, "perplexity": {}, "turnover": {}}
     text = np.load(options.data / "held_out.npy")
     with open(options.out / "right.jsonl", "w", encoding="utf-8") as file:
@@ -196,8 +204,6 @@ def main():
             print(f"turnover, {name}: {values['all']}", flush=True)
     result["seconds"] = round(time.time() - started)
     (options.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    if options.answers:
-        decode_answers(evaluation, questions, options)
 
 
 def decode_answers(evaluation, questions, options):
@@ -205,7 +211,7 @@ def decode_answers(evaluation, questions, options):
         for rows in questions.values():
             for row in rows[: options.answers]:
                 answer = evaluation.answer(row)
-                values = {"id": row["id"], "answer": answer, "right": answer == row["answer"]}
+                values = {"id": row["id"], "generation": answer, "right": answer == row["answer"]}
                 file.write(json.dumps(values, ensure_ascii=False) + "\n")
 
 

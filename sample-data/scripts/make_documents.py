@@ -35,7 +35,7 @@ def between(text, start, end):
 
 def passages(sources):
     """Rows of id, title, source (Debian package) and text."""
-    articles, amendments = sources.constitution().split("\nAmendments\n")
+    articles = sources.constitution().split("\nAmendments\n")[0]
     opticks = sources.opticks()
     queries = opticks[opticks.index("\nQuery 1. ") + 1 : opticks.index("\nQu. 15. ")].strip()
     act = between(sources.as_you_like_it(), "ACT IV", "ACT V")
@@ -46,16 +46,10 @@ def passages(sources):
 
     return [
         ("us-constitution", "The Constitution of the United States", "miscfiles", articles.strip()),
-        ("us-amendments", "The Amendments to the Constitution of the United States", "miscfiles",
-         "Amendments\n" + amendments.rstrip()),
-        ("alice-1", "Lewis Carroll: Alice's Adventures in Wonderland, chapter 1", "snappy (source)",
+        ("alice", "Lewis Carroll: Alice's Adventures in Wonderland, chapter 1", "snappy (source)",
          between(sources.alice(), "CHAPTER I", "CHAPTER II").rstrip("* \n")),
-        ("alice-2", "Lewis Carroll: Alice's Adventures in Wonderland, chapter 2", "snappy (source)",
-         between(sources.alice(), "CHAPTER II", "CHAPTER III")),
         ("as-you-like-it", "William Shakespeare: As You Like It, act 4, scene 1", "snappy (source)",
          between(act, "Scene I. The forest.", "Scene II. The forest.")),
-        ("paradise-lost", "John Milton: Paradise Lost, book 1", "snappy (source)",
-         between(sources.paradise_lost(), "Book I", "Book II")),
         ("opticks", "Isaac Newton: Opticks, queries 1 to 14", "golang-1.19-src", queries),
         ("jargon-file", "The Jargon File 4.4.7, chapter 5", "jargon-text", sources.jargon_chapters()[5].strip()),
         ("ecclesiastes", "Ecclesiastes, King James Version", "bible-kjv-text",
@@ -66,18 +60,12 @@ def passages(sources):
          sources.bible("Daniel1:1-6:28").strip()),
         ("daniel-7", "Daniel, King James Version, chapters 7 to 12", "bible-kjv-text",
          sources.bible("Daniel7:1-12:13").strip()),
-        ("emma-1", "Jane Austen: Emma, volume 1, chapter 1", "r-cran-janeaustenr",
-         between(emma, "CHAPTER I", "CHAPTER II")),
-        ("emma-7", "Jane Austen: Emma, volume 1, chapter 7", "r-cran-janeaustenr",
+        ("emma", "Jane Austen: Emma, volume 1, chapter 7", "r-cran-janeaustenr",
          between(emma, "CHAPTER VII", "CHAPTER VIII")),
         ("northanger-abbey", "Jane Austen: Northanger Abbey, chapter 2", "r-cran-janeaustenr",
          novel("Northanger Abbey", "CHAPTER 2", "CHAPTER 3")),
-        ("persuasion", "Jane Austen: Persuasion, chapter 1", "r-cran-janeaustenr",
-         novel("Persuasion", "Chapter 1", "Chapter 2")),
         ("pride-and-prejudice", "Jane Austen: Pride and Prejudice, chapter 6", "r-cran-janeaustenr",
          novel("Pride and Prejudice", "Chapter 6", "Chapter 7")),
-        ("sense-and-sensibility", "Jane Austen: Sense and Sensibility, chapter 13", "r-cran-janeaustenr",
-         novel("Sense and Sensibility", "CHAPTER 13", "CHAPTER 14")),
     ]
 
 
@@ -87,7 +75,7 @@ class Planter:
     def __init__(self, tokenizer):
         self.side = Side(tokenizer, "held_out")
         self.chat = Chat(self.side)
-        self.template = (ROOT / "sample-data" / "prompts" / "question.txt").read_text(encoding="utf-8")
+        self.template = (ROOT / "sample-data" / "prompts" / "question.txt").read_text(encoding="utf-8").removesuffix("\n")
 
     def row(self, name, text, task, depth):
         """The shortest context that holds it, and the row."""

@@ -34,11 +34,6 @@ class Sources:
         text = re.sub(r"^([A-Z][A-Za-z ]*)\t", r"\1: ", text, flags=re.M)
         return _tidy(re.sub(r"\t+", "", text))
 
-    def paradise_lost(self):
-        text = _lines(self._snappy("plrabn12.txt"))
-        text = text[text.index("\nBook I\n") :]
-        return _tidy(text)
-
     def opticks(self):
         text = self._read("usr/share/go-1.19/src/testdata/Isaac.Newton-Opticks.txt")
         text = text[text.index("OPTICKS:") :]

@@ -13,7 +13,7 @@ final class PromptOptions {
             names = "--prompt",
             paramLabel = "TEXT|@FILE",
             description =
-                    "Prompt with {column} references, {{ and }} for braces; @FILE reads it from a file (required; eval:"
+                    "Prompt with {column} references, {{ and }} for braces; @FILE reads it from a file, less the line break at its end (required; eval:"
                             + " the text, a blank line, {question})")
     String prompt;
 
@@ -62,7 +62,8 @@ final class PromptOptions {
 
     private static String fromFile(String file) {
         try {
-            return Files.readString(Path.of(file));
+            // Editors end a file with a line break, which would be part of the prompt.
+            return Files.readString(Path.of(file)).replaceFirst("\\R\\z", "");
         } catch (IOException e) {
             throw new UsageException("cannot read the prompt's file " + file + " as UTF-8", "--prompt", e);
         }

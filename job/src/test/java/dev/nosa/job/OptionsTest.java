@@ -7,9 +7,12 @@ import dev.nosa.checkpoint.SimilarNames;
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.sample.SamplingParams;
 import dev.nosa.sparse.AttentionMode;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 import picocli.CommandLine.TypeConversionException;
 
@@ -77,6 +80,12 @@ class OptionsTest {
     @Test
     void aPromptThatBeginsWithAnAtSignIsNoArgumentFile() {
         assertThat(parse("--prompt", "@x.txt").prompt.prompt).isEqualTo("@x.txt");
+    }
+
+    @Test
+    void theLineBreakAtTheEndOfAPromptFileIsNoPartOfIt(@TempDir Path folder) throws IOException {
+        Path file = Files.writeString(folder.resolve("prompt.txt"), "{text}\n\nWhy?\n\n");
+        assertThat(parse("--prompt", "@" + file).prompt.text()).isEqualTo("{text}\n\nWhy?\n");
     }
 
     @Test

@@ -26,13 +26,25 @@ final class FastExp {
         return q * q;
     }
 
-    /** The largest of {@code values[from, from + count)}, NaN left out. */
+    /** The largest of {@code values[from, from + count)}, NaN left out. Four at a time: one alone waits for the last. */
     static float max(float[] values, int from, int count) {
-        float max = Float.NEGATIVE_INFINITY;
-        for (int i = from; i < from + count; i++) {
-            max = values[i] > max ? values[i] : max;
+        float a = Float.NEGATIVE_INFINITY;
+        float b = a;
+        float c = a;
+        float d = a;
+        int i = from;
+        for (int end = from + count / 4 * 4; i < end; i += 4) {
+            a = values[i] > a ? values[i] : a;
+            b = values[i + 1] > b ? values[i + 1] : b;
+            c = values[i + 2] > c ? values[i + 2] : c;
+            d = values[i + 3] > d ? values[i + 3] : d;
         }
-        return max;
+        for (int end = from + count; i < end; i++) {
+            a = values[i] > a ? values[i] : a;
+        }
+        a = a > b ? a : b;
+        c = c > d ? c : d;
+        return a > c ? a : c;
     }
 
     /** Turns {@code values[from, from + count)} into exp(value - max) and returns the sum. */
@@ -40,10 +52,25 @@ final class FastExp {
         for (int i = from; i < from + count; i++) {
             values[i] = exp(values[i] - max);
         }
-        float sum = 0;
-        for (int i = from; i < from + count; i++) {
-            sum += values[i];
+        return sum(values, from, count);
+    }
+
+    /** In an order that depends on {@code count} alone; four at a time, since the JIT keeps the order of float additions. */
+    private static float sum(float[] values, int from, int count) {
+        float a = 0;
+        float b = 0;
+        float c = 0;
+        float d = 0;
+        int i = from;
+        for (int end = from + count / 4 * 4; i < end; i += 4) {
+            a += values[i];
+            b += values[i + 1];
+            c += values[i + 2];
+            d += values[i + 3];
         }
-        return sum;
+        for (int end = from + count; i < end; i++) {
+            a += values[i];
+        }
+        return (a + b) + (c + d);
     }
 }
