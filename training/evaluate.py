@@ -213,6 +213,7 @@ def decode_answers(evaluation, questions, options):
                 answer = evaluation.answer(row)
                 values = {"id": row["id"], "generation": answer, "right": answer == row["answer"]}
                 file.write(json.dumps(values, ensure_ascii=False) + "\n")
+                file.flush()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Trains and evaluates the four modes at once, one process a mode, spread over the GPUs that are there:
-#   run_all.sh CORPUS OUT [MINUTES] [train.py options]
-# A mode that has trained MINUTES stops with its state saved; running the script again goes on. MODES="nosa full" takes
-# these modes alone, PYTHON another interpreter. The logs lie in OUT.
+# Trains and evaluates the four modes, on one GPU or two:
+#   run_all.sh CORPUS OUT [train.py options]
+# nosa and dma, and full and infllm_v2, share the stages that attend all blocks. What is there already is not made again, and
+# a training that was cut goes on, so the script can be run again after any interruption; --minutes 8 among the options ends
+# each training after that time. PYTHON names another interpreter. The logs lie in OUT.
 set -euo pipefail
 
-usage="usage: run_all.sh CORPUS OUT [MINUTES] [train.py options]"
+usage="usage: run_all.sh CORPUS OUT [train.py options]"
 here=$(dirname "$(realpath "$0")")
 data=${1:?$usage}
 out=${2:?$usage}
-minutes=${3:-8}
-shift $(($# < 3 ? $# : 3))
+shift 2
+options=("$@")
 python=${PYTHON:-python3}
 gpus=$("$python" -c 'import torch; print(max(1, torch.cuda.device_count()))')
 mkdir -p "$out"
@@ -20,23 +21,34 @@ questions() { # a folder appears once it is complete
   "$python" "$here/data.py" "$data" "$out/questions.part" && mv "$out/questions.part" "$out/questions"
 }
 
-one_mode() { # mode, gpu, options of train.py
-  local folder=$out/$1
-  export CUDA_VISIBLE_DEVICES=$2
-  if [ ! -d "$folder/model" ]; then
-    "$python" "$here/train.py" --mode "$1" --data "$data" --out "$folder" --resume --minutes "$minutes" "${@:3}"
+train() { # mode, options of its own
+  [ -d "$out/$1/model" ] && return
+  "$python" "$here/train.py" --mode "$1" --data "$data" --out "$out/$1" --resume "${options[@]}" "${@:2}"
+}
+
+evaluate() { # mode
+  [ -d "$out/$1/model" ] && [ ! -f "$out/$1/evaluation/result.json" ] || return 0
+  while kill -0 "$questions_pid" 2>/dev/null; do sleep 1; done
+  "$python" "$here/evaluate.py" "$out/$1/model" --data "$data" --questions "$out/questions" --out "$out/$1/evaluation"
+}
+
+logged() { # mode, command
+  "${@:2}" 2>&1 | tee -a "$out/$1.log" | sed -u "s/^/$1: /"
+}
+
+pair() { # two modes, GPU
+  export CUDA_VISIBLE_DEVICES=$3
+  logged "$1" train "$1"
+  logged "$1" evaluate "$1" &
+  if [ -f "$out/$1/stage-2.pt" ]; then
+    logged "$2" train "$2" --init "$out/$1/stage-2.pt"
+    logged "$2" evaluate "$2"
   fi
-  if [ -d "$folder/model" ]; then
-    while kill -0 "$questions_pid" 2>/dev/null; do sleep 1; done
-    "$python" "$here/evaluate.py" "$folder/model" --data "$data" --questions "$out/questions" --out "$folder/evaluation"
-  fi
+  wait
 }
 
 questions &
 questions_pid=$!
-number=0
-for mode in ${MODES:-nosa full infllm_v2 dma}; do
-  (one_mode "$mode" $((number % gpus)) "$@" 2>&1 | tee -a "$out/$mode.log" | sed -u "s/^/$mode: /") &
-  number=$((number + 1))
-done
+pair nosa dma 0 &
+pair full infllm_v2 $((gpus > 1)) &
 wait

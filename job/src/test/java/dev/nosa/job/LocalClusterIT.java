@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 class LocalClusterIT {
     private static final Path WORK = NosaProcess.ROOT.resolve("job/target/spark/work");
     private static final Pattern ENGINE = Pattern.compile("Engine of this JVM \\(process (\\d+)\\) started");
-    private static final int DOCUMENTS = 18;
+    private static final int DOCUMENTS = 12;
 
     @TempDir
     Path folder;
