@@ -1,6 +1,6 @@
 """Writes test vectors: export_vectors.py OUT. Each file is a tiny random model and what nosa.py computes with it.
 
-The weights are F32. Everything is computed in F64 and in F32, and a case is written only if both select the same blocks
+The weights are BF16. Everything is computed in F64 and in F32, and a case is written only if both select the same blocks
 and decode the same tokens: then what decides is no rounding, but for exact ties.
 """
 
@@ -18,6 +18,7 @@ SEED = 20251015
 SMALL = dict(kernel_size=8, kernel_stride=4, init_blocks=1, block_size=16, window_size=32, topk=6, topk_q=2)
 USUAL = dict(kernel_size=32, kernel_stride=16, init_blocks=1, block_size=64, window_size=64, topk=4, topk_q=2)
 STEPS = 20
+EVERY = 4  # of so many positions of the prompt one is written, the last one among them
 
 # name: mode, layers, query heads, KV heads, head_dim, prompt length, sparse parameters
 CASES = {
@@ -59,7 +60,7 @@ def weights(made, seed, ties):
             tensors[name] = 0.5 + torch.rand(tensor.shape, generator=generator)
         elif name.endswith("q_proj.weight") and ties:
             tensors[name] = torch.zeros_like(tensor)
-    return tensors
+    return {name: tensor.bfloat16() for name, tensor in tensors.items()}
 
 
 def listed(table, width):
@@ -82,9 +83,12 @@ def computed(made, tensors, prompt, dtype):
         selected.append(torch.stack([listed(table[0], blocks) for table in tables]))
         misses.append(torch.stack([count[0] for count in missed]))
     whole = torch.cat((prompt, torch.stack(ids[:-1], 1)), 1)
+    length = prompt.shape[1]
+    positions = torch.arange((length - 1) % EVERY, length, EVERY)
     return {
         "tokens": prompt[0].to(torch.int32),
-        "logits": model.forward(prompt)[0].float(),
+        "positions": positions.to(torch.int32),
+        "logits": model.forward(prompt)[0, positions].float(),
         "selected": torch.stack([listed(record["selected"][0], blocks) for record in decoder.trace]),
         "decode.tokens": torch.cat(ids).to(torch.int32),
         "decode.logits": torch.stack(logits).float(),
@@ -105,7 +109,7 @@ def case(name, seed):
         return None
     torch.testing.assert_close(exact["whole.logits"], exact["decode.logits"], atol=1e-5, rtol=1e-5)
     del exact["whole.logits"]
-    exact["selected"] = trimmed(exact["selected"])
+    exact["selected"] = trimmed(exact["selected"][:, :, exact["positions"]])
     exact["decode.selected"] = trimmed(exact["decode.selected"])
     # One entry: the order of several is not kept, and the same case has to give the same bytes.
     metadata = {"config": json.dumps(made.to_json())}

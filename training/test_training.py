@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+import export_sample_vectors
 import fast
 import nosa
 from train import Muon, initial_weights
@@ -154,3 +155,33 @@ def test_muon_step_is_orthogonal_enough():
     Muon([weight], lr=1.0).step()
     values = torch.linalg.svdvals(weight.detach())
     assert values.min() > 0.5 and values.max() < 1.5
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("length", [5, 96, 700])
+def test_the_attention_that_exports_the_sample_is_the_reference(mode, length):
+    made, prompt = model(mode), tokens(length)
+    trace, own = [], []
+    expected = made.forward(prompt, trace=trace)
+    torch.testing.assert_close(made.forward(prompt, export_sample_vectors.attention, own), expected)
+    for record, other in zip(trace, own):
+        assert torch.equal(record["selected"], other["selected"])
+
+
+def test_windows_far_below_the_largest_tie_and_the_lowest_block_is_taken():
+    q, ck = torch.ones(1, 1, 1, 1), torch.tensor([0.0, -79.0, -81.0, -200.0])[None, None, :, None]
+    scores = nosa.window_scores(q, ck, torch.ones(1, 4, dtype=torch.bool))[0, 0, 0]
+    assert scores[0] > scores[1] > scores[2] == scores[3] > 0
+
+
+def test_a_margin_is_the_gap_at_the_cut_or_around_equal_scores():
+    def margin(scores, count):
+        taken = torch.zeros(1, 1, 1, len(scores), dtype=torch.bool)
+        before = taken.clone()
+        taken[..., torch.tensor(scores).argsort(descending=True, stable=True)[:count]] = True
+        return export_sample_vectors.margin(torch.tensor(scores)[None, None, None], before, taken).item()
+
+    assert margin([4.0, 1.0, 3.0], 1) == 0.25
+    assert margin([4.0, 2.0, 2.0, 1.9], 2) == pytest.approx(0.05)
+    assert margin([2.1, 2.0, 2.0, 1.0], 2) == pytest.approx(0.1 / 2.1)
+    assert margin([4.0, 1.0], 2) == math.inf

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.nosa.testkit.Weight;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -12,8 +13,9 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import java.util.zip.GZIPInputStream;
 
-/** A safetensors file of expected values (F32, BF16, I32), in memory; trusted, so read without checks. */
+/** A safetensors file of expected values (F32, BF16, I32), packed where its name ends in .gz, in memory; trusted, so read without checks. */
 final class GoldenData {
     private static final Map<String, String> LAYER_NAMES = Map.ofEntries(
             Map.entry("wq", "self_attn.q_proj.weight"),
@@ -33,10 +35,19 @@ final class GoldenData {
     private final int data;
 
     GoldenData(Path path) throws IOException {
-        file = ByteBuffer.wrap(Files.readAllBytes(path)).order(ByteOrder.LITTLE_ENDIAN);
+        file = ByteBuffer.wrap(read(path)).order(ByteOrder.LITTLE_ENDIAN);
         int headerLength = Math.toIntExact(file.getLong(0));
         header = new ObjectMapper().readTree(file.array(), Long.BYTES, headerLength);
         data = Long.BYTES + headerLength;
+    }
+
+    private static byte[] read(Path path) throws IOException {
+        if (!path.toString().endsWith(".gz")) {
+            return Files.readAllBytes(path);
+        }
+        try (InputStream packed = new GZIPInputStream(Files.newInputStream(path))) {
+            return packed.readAllBytes();
+        }
     }
 
     int[] shape(String name) {
