@@ -13,6 +13,7 @@ import json
 import math
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,10 @@ END = "<|im_end|>"
 class Evaluation:
     """A checkpoint, its tokenizer and where it runs."""
 
-    def __init__(self, folder, masked=False):
+    def __init__(self, folder, masked=False, sizes=""):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         loaded = nosa.Model.load(folder, device=self.device)
+        loaded.config = replace(loaded.config, sparse=loaded.config.sparse.changed(sizes))
         self.model = TrainedModel(loaded.config, loaded.weights, self.device == "cuda", masked)
         self.reference = loaded
         self.sparse = loaded.config.sparse
@@ -129,9 +131,10 @@ def heat_map(path, by_length, title):
     lengths = sorted(by_length)
     grid = np.array([[by_length[length].get(depth, np.nan) for length in lengths] for depth in range(10)])
     figure, axes = pyplot.subplots(figsize=(1.6 + 1.1 * len(lengths), 5))
-    image = axes.imshow(grid, vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
+    image = axes.imshow(grid, vmin=0, vmax=1, cmap="viridis", aspect="auto")
     for (row, column), value in np.ndenumerate(grid):
-        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8)
+        color = "white" if value < 0.6 else "black"
+        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=color)
     axes.set_xticks(range(len(lengths)), [f"{length:,}" for length in lengths])
     axes.set_yticks(range(10), [f"{10 * depth} to {10 * depth + 10} %" for depth in range(10)])
     axes.set_xlabel("prompt and answer, tokens")
@@ -168,13 +171,14 @@ def main():
     parser.add_argument("--answers-only", action="store_true", help="decode the answers and measure nothing else")
     parser.add_argument("--turnover-at", type=int, default=8192, help="tokens before the decoding; a multiple of 128")
     parser.add_argument("--steps", type=int, default=128, help="decode steps for the turnover")
+    parser.add_argument("--sparse", default="", help="other sizes of the selection: kernel_size=16,kernel_stride=8,...")
     parser.add_argument("--masked", action="store_true", help="attention without FlexAttention")
     parser.add_argument("--sequences", type=int, default=8, help="documents for the turnover")
     options = parser.parse_args()
     torch.set_float32_matmul_precision("high")
     torch._dynamo.config.recompile_limit = 64
     options.out.mkdir(parents=True, exist_ok=True)
-    evaluation, started = Evaluation(options.model, options.masked), time.time()
+    evaluation, started = Evaluation(options.model, options.masked, options.sparse), time.time()
     questions = read_questions(options.questions)
     if not options.answers_only:
         measure(evaluation, questions, options, started)
@@ -183,6 +187,7 @@ def main():
 
 
 def measure(evaluation, questions, options, started):
+    """Exact match, perplexity and turnover, into result.json and the heat map."""
     result = {"mode": evaluation.sparse.mode, "exact": {}, "by_depth": {}, "perplexity": {}, "turnover": {}}
     text = np.load(options.data / "held_out.npy")
     with open(options.out / "right.jsonl", "w", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ Weights are a dictionary of tensors by their names in the checkpoint; gradients 
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -41,6 +41,11 @@ class SparseConfig:
             raise ValueError("block_size must be a multiple of kernel_stride, and window_size of block_size")
         if self.topk < self.forced_blocks or (self.mode == "nosa" and self.topk < self.first_cut):
             raise ValueError(f"topk is {self.topk}, below the forced or query-aware blocks")
+
+    def changed(self, sizes):
+        """With the sizes that NAME=VALUE,... names."""
+        pairs = (pair.split("=") for pair in sizes.split(",") if pair)
+        return replace(self, **{name: int(value) for name, value in pairs})
 
     @property
     def local_blocks(self):

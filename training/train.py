@@ -185,8 +185,7 @@ class Run:
     def __init__(self, options):
         self.options = options
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        given = dict(pair.split("=") for pair in options.sparse.split(",") if pair)
-        sparse = replace(CONFIG.sparse, mode=options.mode, **{name: int(value) for name, value in given.items()})
+        sparse = replace(CONFIG.sparse.changed(options.sparse), mode=options.mode)
         self.config = replace(CONFIG, sparse=sparse)
         if options.small:
             small = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4)
