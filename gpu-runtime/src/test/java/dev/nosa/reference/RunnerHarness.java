@@ -64,9 +64,11 @@ final class RunnerHarness implements AutoCloseable {
         RunnerOptions options = new RunnerOptions(
                 "cpu",
                 hostBlocks.size(),
+                0,
                 maxTokens,
                 ROWS,
-                arithmetic.kvDtype,
+                ROWS,
+                maxTokens,
                 arithmetic.weightDtype,
                 arithmetic.threads);
         runner = ModelRunners.create(config, mode, checkpoint, layout, options);

@@ -17,6 +17,7 @@ record EngineOptions(
         int maxBatch,
         int maxStepTokens,
         int maxContext,
+        String memory,
         int slots,
         long hostKvBytes,
         long deviceKvBytes,
@@ -34,6 +35,7 @@ record EngineOptions(
                 config.maxBatch(),
                 config.maxStepTokens(),
                 config.maxContext(),
+                config.memory(),
                 config.slots(),
                 config.hostKvBytes(),
                 config.deviceKvBytes(),
@@ -52,6 +54,7 @@ record EngineOptions(
                 maxBatch,
                 maxStepTokens,
                 maxContext,
+                memory,
                 slots,
                 hostKvBytes,
                 deviceKvBytes,
@@ -78,6 +81,7 @@ record EngineOptions(
         options.put("max-batch", maxBatch);
         options.put("max-step-tokens", maxStepTokens);
         options.put("max-context", maxContext);
+        options.put("memory", memory);
         options.put("slots", slots);
         options.put("host-kv", hostKvBytes);
         options.put("device-kv", deviceKvBytes);

@@ -35,8 +35,8 @@ final class HostedModel {
     }
 
     /** Requests that each task may have in flight: together twice the batch, so that it is refilled without a wait. */
-    int window(int maxBatch) {
+    int window() {
         int sharers = Math.max(1, tasks.get());
-        return Math.max(1, (2 * maxBatch + sharers - 1) / sharers);
+        return Math.max(1, (2 * engine.maxBatch() + sharers - 1) / sharers);
     }
 }

@@ -103,7 +103,7 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
     }
 
     private void submitUpToWindow() throws InterruptedException {
-        while (pending < model.window(options.engine().maxBatch()) && input.hasNext()) {
+        while (pending < model.window() && input.hasNext()) {
             checkRunning();
             submit(input.next());
             pending++;

@@ -23,7 +23,7 @@ import org.apache.spark.sql.types.StructType;
 import org.junit.jupiter.api.Test;
 
 class PartitionGeneratorTest {
-    private static final int MAX_BATCH = 4;
+    private static final int MAX_BATCH = FakeEngine.MAX_BATCH;
 
     private final AtomicInteger read = new AtomicInteger();
     private final AtomicBoolean killed = new AtomicBoolean();
