@@ -6,11 +6,11 @@
 using bf16 = __nv_bfloat16;
 
 constexpr float LOG2E = 1.4426950408889634f;
-constexpr float SCORE_FLOOR = -80;   // of a window's score relative to the largest of its query head
-constexpr float NO_SCORE = -1e30f;   // below every score, and finite
+constexpr float SCORE_FLOOR = -80;  // of a window's score relative to the largest of its query head
+constexpr float NO_SCORE = -1e30f;  // below every score, and finite
 constexpr unsigned ALL_LANES = 0xffffffff;
-constexpr int VECTOR = 8;            // bf16 in 16 bytes
-constexpr int MAX_BLOCKS = 2048;     // of a sequence; it has no more state pages either
+constexpr int VECTOR = 8;         // bf16 in 16 bytes
+constexpr int MAX_BLOCKS = 2048;  // of a sequence; it has no more state pages either
 constexpr int MAX_SLOTS = MAX_BLOCKS;
 
 __device__ __forceinline__ void load_floats(float (&x)[VECTOR], const bf16* source) {
@@ -81,9 +81,9 @@ struct Matrix {
     unsigned r[4];
 };
 
-// sum(16 x 8) += left(16 x 16) * right(16 x 8), BF16 with F32 sums. Lane l holds of the sum, in row l / 4 ([0], [1]) and
-// l / 4 + 8 ([2], [3]), columns 2 * (l % 4) and the next; of the right operand's column l / 4, rows 2 * (l % 4) and the
-// next, and those 8 further down.
+// sum(16 x 8) += left(16 x 16) * right(16 x 8), BF16 with F32 sums. Lane l holds of the sum, in row l / 4 ([0], [1])
+// and l / 4 + 8 ([2], [3]), columns 2 * (l % 4) and the next; of the right operand's column l / 4, rows 2 * (l % 4) and
+// the next, and those 8 further down.
 __device__ __forceinline__ void multiply_add(float (&sum)[4], const Matrix& left, unsigned right0, unsigned right1) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -107,8 +107,8 @@ __device__ __forceinline__ unsigned score_key(float score) {
 
 // Takes the `wanted` largest keys, the lowest block first among equals; by one warp. key[i] of lane l is that of block
 // 32 * i + l, 0 for blocks that cannot be taken, of which there are others at least as many as wanted. Adds this lane's
-// blocks to bits i of taken. A search for the smallest key to take, one bit at a time; it ends when the rest of the bits
-// decides nothing.
+// blocks to bits i of taken. A search for the smallest key to take, one bit at a time; it ends when the rest of the
+// bits decides nothing.
 template <int WORDS>
 __device__ __forceinline__ void take_largest(const unsigned (&key)[WORDS], int wanted, unsigned long long& taken) {
     if (wanted <= 0) return;

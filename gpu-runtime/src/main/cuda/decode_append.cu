@@ -1,5 +1,5 @@
-// Takes one token of each of B sequences into the KV cache: rotary embedding, importance, the tail's slot, and the window
-// that the token completes (specification, section 2, steps 1 to 3, and section 4).
+// Takes one token of each of B sequences into the KV cache: rotary embedding, importance, the tail's slot, and the
+// window that the token completes (specification, section 2, steps 1 to 3, and section 4).
 //
 // Where the token is a block's first, the block takes the slot that was unused longest, the lowest among equals
 // (SlotTable.openTail); empty slots have never been used.
@@ -7,15 +7,16 @@
 
 constexpr int APPEND_THREADS = 256;
 
-// q and k get the rotary embedding, k and v go into the tail's slot, q into q_out, cis = a * softplus(delta . v + bias)
-// into the state pages, v being all KV heads. A completed window's key is the mean of its keys, summed in F32 in their
-// order; its importance likewise. A key that is in no slot (a fork begins with its tail alone) is read on the host.
+// q and k get the rotary embedding, k and v go into the tail's slot, q into q_out, and
+// cis = a * softplus(delta . v + bias), v being all KV heads, into the state pages. A completed window's key is the
+// mean of its keys, summed in F32 in their order; its importance likewise. A key that is in no slot (a fork begins with
+// its tail alone) is read on the host.
 //
-// row and position int [B], row -1: padding; qkv bf16 [B][(heads + 2 * kv_heads) * D], rope_freq f32 [D / 2],
-// a and delta_bias bf16 [kv_heads], delta bf16 [kv_heads][kv_heads * D], q_out bf16 [B][heads][D]; a is null in modes
-// without importance, delta_bias may be.
-// Grid: (kv_heads, B); block: 256. Moves 4 * (group + 2) * D bytes and reads row_slots * 4 (8 where a block begins), and
-// window * D * 2 where a window ends.
+// row and position int [B], row -1: padding, for which nothing is done; qkv bf16 [B][(heads + 2 * kv_heads) * D],
+// rope_freq f32 [D / 2], a and delta_bias bf16 [kv_heads], delta bf16 [kv_heads][kv_heads * D],
+// q_out bf16 [B][heads][D]; a is null in modes without importance, delta_bias may be.
+// Grid: (kv_heads, B); block: 256. Moves 4 * (group + 2) * D bytes and reads row_slots * 4 (8 where a block begins),
+// and window * D * 2 where a window ends.
 template <int D>
 __device__ __forceinline__ void append(
     const KvCache& kv, int layer, const int* rows, const int* positions, const bf16* qkv, const float* rope_freq,
@@ -23,7 +24,7 @@ __device__ __forceinline__ void append(
     constexpr int VECTORS = D / 2 / VECTOR;
     __shared__ float2 angles[D / 2];
     __shared__ const bf16* keys[MAX_BLOCKS];  // of blocks first_block, ...
-    __shared__ unsigned oldest;               // slot and before it its clock
+    __shared__ unsigned oldest;               // clock of the slot that was unused longest, then the slot
     const int head = blockIdx.x, row = rows[blockIdx.y];
     const int lane = threadIdx.x % WARP_LANES, warp = threadIdx.x / WARP_LANES;
     if (row < 0) return;

@@ -1,8 +1,8 @@
 // What the decode kernels share: products of one GQA group's queries with rows of K, without shared memory.
 //
-// A warp's left operand are the up to 16 query heads of a group. Of each row, query head or key, lane l holds pieces of 16
-// bytes: piece l % 4 of every 64 bytes, so that four lanes read 64 bytes in one go. The columns of a product are thereby in
-// another order than in memory, the same for both operands, which leaves their sum as it is.
+// A warp's left operand are the up to 16 query heads of a group. Of each row, query head or key, lane l holds pieces of
+// 16 bytes: piece l % 4 of every 64 bytes, so that four lanes read 64 bytes in one go. The columns of a product are
+// thereby in another order than in memory, the same for both operands, which leaves their sum as it is.
 #pragma once
 #include "common.cuh"
 
@@ -14,7 +14,7 @@ constexpr int PIECE_COLUMNS = 32;  // columns of 64 bytes
 // 16 bytes that are read once.
 __device__ __forceinline__ uint4 load_once(const void* source) {
     uint4 x;
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
                  : "l"(source));
     return x;
@@ -50,6 +50,7 @@ struct KeyTile {
             pieces[0][n] = load_once(first + column + n * PIECE_COLUMNS);
             pieces[1][n] = load_once(second + column + n * PIECE_COLUMNS);
         }
+        __syncwarp();  // else the compiler waits for some pieces before it asks for the others, to save registers
     }
 
     // products[i] are the queries' with keys 8 * i to 8 * i + 7.

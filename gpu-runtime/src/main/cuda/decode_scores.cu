@@ -1,17 +1,17 @@
 // Query-aware scores of one token of each of B sequences (specification, section 2, step 4): the products of each query
 // head with every visible window's compressed key, and what their softmax needs.
 //
-// Logits are q . ck / sqrt(D) in base 2, that is times log2(e). The windows are split into contiguous ranges; of each range
-// and query head the largest logit and the sum of 2 ^ (logit - largest) are written, -1e30 and 0 for an empty range.
+// Logits are q . ck / sqrt(D) in base 2, that is times log2(e). The windows are split into contiguous ranges; of each
+// range and query head the largest logit and the sum of 2 ^ (logit - largest) are written; of an empty one -1e30 and 0.
 #include "decode_common.cuh"
 
 constexpr int SCORE_WARPS = 4;
 constexpr int SCORE_THREADS = WARP_LANES * SCORE_WARPS;
 
-// row and position int [B], q bf16 [B][heads][D], logits f32 [B][kv_heads][group][max_windows], max_windows being a multiple
-// of 16, partial f32 [B][kv_heads][splits][group][2]. Nothing is written for padding (row -1), where a query attends all
-// blocks, and in modes without query scores.
-// Grid: (splits, kv_heads, B); block: 128. Reads windows * D * 2 bytes of a row and KV head, writes windows * group * 4.
+// row and position int [B], q bf16 [B][heads][D], logits f32 [B][kv_heads][group][max_windows], max_windows being a
+// multiple of 16, partial f32 [B][kv_heads][splits][group][2]. Nothing is written for padding (row -1), where a query
+// attends all blocks, and in modes without query scores.
+// Grid: (splits, kv_heads, B); block: 128. Reads windows * D * 2 bytes a row and KV head, writes windows * group * 4.
 template <int D>
 __device__ __forceinline__ void score(
     const KvCache& kv, int layer, const int* rows, const int* positions, const bf16* q, float* logits,
@@ -36,7 +36,7 @@ __device__ __forceinline__ void score(
     __syncthreads();
 
     const float scale = LOG2E / sqrtf(D);
-    float maximum[2] = {NO_SCORE, NO_SCORE}, sum[2] = {};  // of query heads lane / 4 and lane / 4 + 8, in this lane's columns
+    float maximum[2] = {NO_SCORE, NO_SCORE}, sum[2] = {};  // of query heads lane / 4 + 8 * h, in this lane's columns
     auto key_of = [&](int window) {
         window = min(window, end - 1);
         return pages[window / page_windows - first_page] + window % page_windows * D;

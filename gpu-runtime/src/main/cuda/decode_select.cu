@@ -1,5 +1,5 @@
-// Selects the blocks of one token of each of B sequences and gives each a slot (specification, section 2, steps 4 to 7, and
-// section 4), exactly as BlockSelection and SlotTable.fetch.
+// Selects the blocks of one token of each of B sequences and gives each a slot (specification, section 2, steps 4 to 7,
+// and section 4), exactly as BlockSelection and SlotTable.fetch.
 //
 // A selected block that lies in a slot stays there. The others, ascending, take the slots that were unused longest, the
 // lowest among equals, and go to the worklist of gather. Clocks: decode_append 2 * position + 1, this 2 * position + 2.
@@ -11,22 +11,25 @@ constexpr int WORDS = MAX_BLOCKS / 32;  // of a set of blocks: bit b % 32 of wor
 constexpr unsigned IN_USE = 0xffffffff;
 constexpr unsigned KEPT = 0x9e3779b9, DRAWN = 0x85ebca6b;  // seeds of the two draws
 
-// Where a query's scores go wrong on purpose, to measure the cost of traffic: see decode_select.
+// A random selection in place of the real one, to measure what traffic costs: of the blocks that the last step selected
+// and that are not forced, all but `blocks` stay, and as many others come in as it takes. Off where blocks is negative.
 struct Turnover {
     int blocks;
     unsigned seed;
 };
 
 struct Selection {
-    unsigned first_key[MAX_BLOCKS];   // of every block, for the first cut, and for what the first cut leaves
+    unsigned first_key[MAX_BLOCKS];  // of every block, for the first cut, and for what the first cut leaves
     unsigned second_key[MAX_BLOCKS];
-    unsigned slot_key[MAX_SLOTS];     // clock and slot; IN_USE where the slot stays
+    unsigned slot_key[MAX_SLOTS];    // clock and slot; IN_USE where the slot stays
     short slot_block[MAX_SLOTS];
-    short slot_of[MAX_BLOCKS];        // of blocks that stay
+    short slot_of[MAX_BLOCKS];       // of blocks that stay
     short missing[MAX_BLOCKS];
-    unsigned chosen[WORDS], resident[WORDS];       // sets; resident are those that stay
-    short hits_before[WORDS], missing_before[WORDS];  // words
-    float2 head_scale[GROUP_ROWS];    // of each query head's softmax: the largest logit, 1 / sum
+    float2 head_scale[GROUP_ROWS];   // of each query head's softmax: the largest logit, 1 / sum
+    unsigned chosen[WORDS];          // sets: all selected blocks, and those that stay
+    unsigned resident[WORDS];
+    short hits_before[WORDS];        // in lower words
+    short missing_before[WORDS];
     int hits, misses, previous, work;
 };
 
@@ -56,8 +59,8 @@ __device__ __forceinline__ void combine_softmax(Selection& s, const float2* part
     }
 }
 
-// Scores of windows: over the query heads, the sum of their softmax. Each goes to the blocks whose pool it is in: its own
-// and, if it is the last that begins there, the next.
+// Scores of windows: over the query heads, the sum of their softmax. Each goes to the blocks whose pool it is in: its
+// own and, if it is the last that begins there, the next.
 __device__ __forceinline__ void pool_queries(
     const KvCache& kv, Selection& s, const float* logits, int max_windows, int windows, int current) {
     const int group = kv.group(), size = BLOCK_TOKENS / kv.stride;
@@ -121,15 +124,11 @@ __device__ __forceinline__ void choose(const KvCache& kv, Selection& s, int curr
     }
 }
 
-// row and position int [B]; logits, max_windows, partial and splits as in decode_scores. selected and blocks int
-// [B][kv_heads][max_selected]: slot and number of each selected block, those that lay in a slot first, each part ascending by
-// block; hits and count int [B][kv_heads]: of that part, of all. worklist {b, head, block, slot}, at worst B * kv_heads *
-// max_selected; worklist_count, 0 before. counters [B][2]: selected and missed blocks, added to. Nothing is written for
-// padding (row -1).
-//
-// For measurements, turnover.blocks >= 0 chooses at random instead: of the blocks that the last step selected and that are not
-// forced, all but this many stay, and as many others come in as it takes. It is the same for the same seed, row and position.
-//
+// row and position int [B]; logits, max_windows, partial and splits as in decode_scores, not read in mode dma and with
+// a turnover. selected and blocks int [B][kv_heads][max_selected]: slot and number of each selected block, those that
+// lay in a slot first, each part ascending by block; hits and count int [B][kv_heads]: of that part, of all. worklist
+// {b, head, block, slot}, at worst B * kv_heads * max_selected; worklist_count, 0 before. counters [B][2]: selected and
+// missed blocks, added to. Nothing is written for padding (row -1).
 // Grid: (kv_heads, B); block: 320. Reads windows * (group + 1) * 4 bytes and row_slots * 8.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS, 2) decode_select(
     KvCache kv, int layer, const int* rows, const int* positions, const float* logits, int max_windows,
@@ -209,7 +208,8 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS, 2) decode_select(
             int stay = __popc(s.resident[w]), come = __popc(s.chosen[w] & ~s.resident[w]);
             int hits_to = stay, misses_to = come;  // with those of the lanes below
             for (int distance = 1; distance < WARP_LANES; distance *= 2) {
-                int h = __shfl_up_sync(ALL_LANES, hits_to, distance), m = __shfl_up_sync(ALL_LANES, misses_to, distance);
+                int h = __shfl_up_sync(ALL_LANES, hits_to, distance);
+                int m = __shfl_up_sync(ALL_LANES, misses_to, distance);
                 if (lane >= distance) {
                     hits_to += h;
                     misses_to += m;

@@ -21,6 +21,7 @@ public final class Backends {
     /**
      * What a backend is made with.
      *
+     * @param device which GPU, from 0; not read on CPU
      * @param hostBlocks blocks of the host tier
      * @param devicePages pages of the device tier; not read on CPU
      * @param maxRows sequences that are open at once
@@ -34,6 +35,7 @@ public final class Backends {
             AttentionShape shape,
             KvLayout layout,
             ModelSize size,
+            int device,
             int hostBlocks,
             int devicePages,
             int maxRows,
@@ -48,12 +50,12 @@ public final class Backends {
      *
      * @throws IllegalArgumentException if it is {@code cuda} and that cannot run here; the message says why
      */
-    public static String resolve(String name) {
+    public static String resolve(String name, int device) {
         if (name.equals(CPU)) {
             log.info("Backend cpu, as asked for");
             return CPU;
         }
-        Optional<String> reason = CudaDriver.unavailable();
+        Optional<String> reason = CudaDriver.unavailable(device);
         if (reason.isPresent() && name.equals(CUDA)) {
             throw new IllegalArgumentException("backend = cuda: " + reason.get() + "; or take --backend cpu");
         }

@@ -8,6 +8,7 @@ import java.nio.file.Path;
  *
  * @param model folder of the checkpoint
  * @param backend {@code auto}, {@code cpu} or {@code cuda}
+ * @param device which GPU, from 0, among those that CUDA_VISIBLE_DEVICES leaves
  * @param mode attention mode; null: the checkpoint's
  * @param maxBatch sequences that run at once; 0: 8 on CPU, what the memory holds (at most 256) on a GPU
  * @param maxStepTokens prompt tokens computed in one step beside the running decodes; a multiple of 64; 0: 256 on CPU, 8,192 on
@@ -28,6 +29,7 @@ import java.nio.file.Path;
 public record EngineConfig(
         Path model,
         String backend,
+        int device,
         AttentionMode mode,
         int maxBatch,
         int maxStepTokens,
@@ -44,6 +46,7 @@ public record EngineConfig(
     public EngineConfig {
         require(model != null, "model", "null", "the folder of a checkpoint");
         require(oneOf(backend, "auto", "cpu", "cuda"), "backend", backend, "auto, cpu or cuda");
+        require(device >= 0, "device", device, "0 or more");
         require(maxBatch >= 0, "max-batch", maxBatch, "0 (automatic) or more");
         require(maxStepTokens >= 0 && maxStepTokens % 64 == 0, "max-step-tokens", maxStepTokens, "a multiple of 64");
         require(maxContext >= 0, "max-context", maxContext, "0 (the model's) or more");
@@ -75,6 +78,7 @@ public record EngineConfig(
     public static final class Builder {
         private final Path model;
         private String backend = "auto";
+        private int device;
         private AttentionMode mode;
         private int maxBatch;
         private int maxStepTokens;
@@ -94,6 +98,11 @@ public record EngineConfig(
 
         public Builder backend(String value) {
             backend = value;
+            return this;
+        }
+
+        public Builder device(int value) {
+            device = value;
             return this;
         }
 
@@ -161,6 +170,7 @@ public record EngineConfig(
             return new EngineConfig(
                     model,
                     backend,
+                    device,
                     mode,
                     maxBatch,
                     maxStepTokens,

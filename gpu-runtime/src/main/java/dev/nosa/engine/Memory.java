@@ -60,6 +60,7 @@ record Memory(int maxContext, KvLayout layout, MemoryBudget budget, RunnerOption
             int devicePages) {
         return new RunnerOptions(
                 backend,
+                config.device(),
                 budget.hostBlocks(),
                 devicePages,
                 settings.maxContext(),

@@ -38,7 +38,7 @@ public final class NosaEngine implements InferenceEngine {
         this.model = model;
         this.tokenizer = tokenizer;
         this.closers = closers;
-        String backend = ModelRunners.resolveBackend(config.backend());
+        String backend = ModelRunners.resolveBackend(config.backend(), config.device());
         Memory memory = Memory.plan(config, model, backend);
         admission = new AdmissionControl(memory.layout(), memory.budget(), memory.maxContext());
         ModelRunner runner = runners.create(memory.layout(), memory.options());

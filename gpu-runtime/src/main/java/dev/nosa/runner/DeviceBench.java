@@ -25,6 +25,7 @@ import java.util.stream.IntStream;
  * batch of sequences that all go on from it, each with host blocks of its own.
  */
 public final class DeviceBench implements AutoCloseable {
+    private static final int DEVICE = 0;
     private static final int CHUNK = 8192;
     private static final int WARM_UP_STEPS = 6;
 
@@ -85,12 +86,12 @@ public final class DeviceBench implements AutoCloseable {
     /** What the GPU has, and the model needs. */
     public static DeviceMemory memory(ModelConfig model, AttentionMode mode, int slots, int maxContext) {
         KvLayout layout = layout(model, mode, slots);
-        RunnerOptions options = new RunnerOptions(Backends.CUDA, 0, 0, maxContext, 0, 0, CHUNK, "bf16", 0);
+        RunnerOptions options = new RunnerOptions(Backends.CUDA, DEVICE, 0, 0, maxContext, 0, 0, CHUNK, "bf16", 0);
         return ModelRunners.deviceMemory(model, layout, options);
     }
 
     public static DeviceRates rates() {
-        return CudaBackend.rates();
+        return CudaBackend.rates(DEVICE);
     }
 
     /** @param pages of the device tier */
@@ -102,7 +103,7 @@ public final class DeviceBench implements AutoCloseable {
         layout = layout(model, mode, plan.slots());
         blocksPerRow = WindowMath.blocks(plan.maxTokens(), model.sparse());
         RunnerOptions options = new RunnerOptions(
-                Backends.CUDA, blocksPerRow * batch, pages, plan.maxTokens(), batch, batch, CHUNK, "bf16", 0);
+                Backends.CUDA, DEVICE, blocksPerRow * batch, pages, plan.maxTokens(), batch, batch, CHUNK, "bf16", 0);
         backend = (CudaBackend) Backends.create(Backends.CUDA, ModelRunners.options(model, layout, options));
         runner = ModelRunners.create(model, mode, new RandomCheckpoint(), backend);
     }

@@ -20,8 +20,8 @@ public final class ModelRunners {
      *
      * @throws IllegalArgumentException if it is {@code cuda} and that cannot run here
      */
-    public static String resolveBackend(String name) {
-        return Backends.resolve(name);
+    public static String resolveBackend(String name, int device) {
+        return Backends.resolve(name, device);
     }
 
     /** Whether a backend of {@link #resolveBackend} has memory of its own. */
@@ -54,6 +54,7 @@ public final class ModelRunners {
                 shape(model),
                 layout,
                 LlamaModel.size(model),
+                options.device(),
                 options.hostBlocks(),
                 options.devicePages(),
                 options.maxRows(),

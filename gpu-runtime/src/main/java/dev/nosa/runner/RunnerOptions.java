@@ -4,6 +4,7 @@ package dev.nosa.runner;
  * What a {@link ModelRunner} is made with, decided by the engine.
  *
  * @param backend {@code cpu} or {@code cuda}
+ * @param device which GPU; not read on CPU
  * @param hostBlocks blocks of the host tier
  * @param devicePages pages of the device tier; not read on CPU
  * @param maxContext longest sequence, in tokens
@@ -15,6 +16,7 @@ package dev.nosa.runner;
  */
 public record RunnerOptions(
         String backend,
+        int device,
         int hostBlocks,
         int devicePages,
         int maxContext,

@@ -63,6 +63,7 @@ final class RunnerHarness implements AutoCloseable {
                 Float.BYTES);
         RunnerOptions options = new RunnerOptions(
                 "cpu",
+                0,
                 hostBlocks.size(),
                 0,
                 maxTokens,

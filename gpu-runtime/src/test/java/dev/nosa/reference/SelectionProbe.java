@@ -60,6 +60,7 @@ final class SelectionProbe implements AutoCloseable {
                         shape,
                         layout,
                         LlamaModel.size(config),
+                        0,
                         hostBlocks,
                         0,
                         ROWS,

@@ -45,11 +45,17 @@ record EngineOptions(
                 config.queueCapacity());
     }
 
-    /** {@code defaultThreads} counts where the options leave the number of threads open. */
-    EngineConfig toConfig(int defaultThreads) {
+    /**
+     * The configuration on one executor.
+     *
+     * @param defaultThreads counts where the options leave the number of threads open
+     * @param device which GPU
+     */
+    EngineConfig toConfig(int defaultThreads, int device) {
         return new EngineConfig(
                 Path.of(model),
                 backend,
+                device,
                 mode == null ? null : AttentionMode.parse(mode),
                 maxBatch,
                 maxStepTokens,

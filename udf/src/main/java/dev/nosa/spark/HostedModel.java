@@ -24,6 +24,18 @@ final class HostedModel {
         return chat;
     }
 
+    /** Throws with the first cause if the engine has failed; an executor of a cluster then ends. */
+    void checkAlive() {
+        try {
+            engine.checkAlive();
+        } catch (IllegalStateException e) {
+            if (e.getCause() != null) { // failed, and not just closed
+                ExecutorExit.engineFailed(e);
+            }
+            throw e;
+        }
+    }
+
     /** A task begins to submit. */
     void enter() {
         tasks.incrementAndGet();

@@ -34,7 +34,6 @@ import org.slf4j.LoggerFactory;
 public final class CudaBackend implements Backend {
     private static final Logger log = LoggerFactory.getLogger(CudaBackend.class);
 
-    private static final int DEVICE = 0;
     private static final int BUCKET = 8;
     /** A continuation's logits are computed that many at a time at least. */
     private static final int MIN_LOGIT_ROWS = 32;
@@ -71,7 +70,7 @@ public final class CudaBackend implements Backend {
     }
 
     private CudaBackend(Options options) {
-        context = CudaContext.open(DEVICE);
+        context = CudaContext.open(options.device());
         log.info("{}", context.device());
         // Pinning takes a second for each GiB, so it goes on while the weights are read.
         host = PinnedArena.start(context, options.layout().hostBlockBytes(), options.hostBlocks());
@@ -118,7 +117,7 @@ public final class CudaBackend implements Backend {
     /** What the GPU has and needs; the layout's slots, the batch and the numbers of pages and blocks are not read. */
     public static DeviceMemory memory(Options options) {
         SupportedShapes.check(options.shape(), options.layout(), options.maxContext());
-        try (CudaContext context = CudaContext.open(DEVICE)) {
+        try (CudaContext context = CudaContext.open(options.device())) {
             long sequence = sequenceBytes(options);
             long fixed = options.size().weights() * Short.BYTES
                     + stepBytes(options, options.maxStepTokens())
@@ -131,8 +130,8 @@ public final class CudaBackend implements Backend {
     }
 
     /** What the GPU can do at best; takes 2 GiB of its memory for a moment. */
-    public static DeviceRates rates() {
-        try (CudaContext context = CudaContext.open(DEVICE);
+    public static DeviceRates rates(int device) {
+        try (CudaContext context = CudaContext.open(device);
                 CudaStream stream = new CudaStream(context);
                 CublasLt blas = CublasLt.open(context, CublasLt.WORKSPACE_BYTES)) {
             return CudaRates.measure(context, stream, blas);
