@@ -90,6 +90,11 @@ public record KvLayout(
         return mode.isSparse() ? (maxTokens + stateTokens() - 1) / stateTokens() : 0;
     }
 
+    /** Whether a sequence of at most {@code maxTokens} tokens has more blocks than slots, and so needs the host tier. */
+    public boolean offloads(int maxTokens) {
+        return slotsFor(maxTokens) < WindowMath.blocks(maxTokens, sparse);
+    }
+
     /** Device bytes of a sequence of at most {@code maxTokens} tokens: slots, compressed keys and importance. */
     public long deviceBytes(int maxTokens) {
         if (paged) {

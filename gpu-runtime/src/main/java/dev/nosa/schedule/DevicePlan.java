@@ -48,7 +48,9 @@ public record DevicePlan(KvLayout layout, MemoryBudget budget, int maxBatch, int
         int fewest = wishes.slots() > 0 ? Math.min(wishes.slots(), blocks) : least.slotsFor(wishes.maxContext());
         // A prompt has all its blocks; behind it in the same step the next one may begin.
         int prompt = blocks - fewest + wishes.maxStepTokens() / least.sparse().blockSize() + 1;
+        boolean offload = fewest < blocks;
         long host = wishes.hostBytes() > 0 ? wishes.hostBytes() : memory.hostFree();
+        host = offload ? host : Long.MAX_VALUE; // nothing is kept there
         requireHost(host, blocks * page, wishes.maxContext());
         long device = wishes.deviceBytes() > 0
                 ? Math.min(wishes.deviceBytes(), memory.free() - memory.fixed())
@@ -70,6 +72,7 @@ public record DevicePlan(KvLayout layout, MemoryBudget budget, int maxBatch, int
         if (wishes.slots() == 0) {
             slots = (int) Math.max(fewest, Math.min(kvPages / batch - statePages, blocks));
         }
+        // With slots for all blocks after all there is no host tier either; its blocks are but numbers then.
         int hostBlocks = (int) Math.min(Math.min(host / page, batch * (blocks + 1L)), Integer.MAX_VALUE);
         MemoryBudget budget = new MemoryBudget(Math.multiplyExact(2, batch), hostBlocks, kvPages * page);
         DevicePlan plan = new DevicePlan(least.withSlots(slots), budget, batch, Math.toIntExact(kvPages + prompt));
@@ -86,6 +89,8 @@ public record DevicePlan(KvLayout layout, MemoryBudget budget, int maxBatch, int
     }
 
     private void log(DeviceMemory memory, Wishes wishes, long fits) {
+        boolean offload = layout.offloads(wishes.maxContext());
+        long hostMebibytes = offload ? budget.hostBlocks() * layout.hostBlockBytes() >> 20 : 0;
         log.info(
                 "GPU plan: {} MiB free, {} MiB for weights and workspace, {} MiB in {} pages of {} bytes; {} slots a head;"
                         + " host tier {} MiB in {} blocks; up to {} requests at once, {} of the longest ({} tokens)",
@@ -95,7 +100,7 @@ public record DevicePlan(KvLayout layout, MemoryBudget budget, int maxBatch, int
                 pages,
                 layout.hostBlockBytes(),
                 layout.slotsFor(wishes.maxContext()),
-                budget.hostBlocks() * layout.hostBlockBytes() >> 20,
+                hostMebibytes,
                 budget.hostBlocks(),
                 maxBatch,
                 Math.min(fits, maxBatch),

@@ -37,8 +37,7 @@ final class CudaAttention implements AutoCloseable {
         this.tables = tables;
         args = new AttentionArgs(context, shape, store.kernelStruct());
         prefill = new PrefillAttention(shape, store, workspace, stream, library, args);
-        decode = new DecodeAttention(
-                context, stream, library, shape, store.layout(), workspace, args, maxLanes, maxContext);
+        decode = new DecodeAttention(context, stream, library, shape, store, workspace, args, maxLanes, maxContext);
     }
 
     void run(int layer, CudaTensor qkv, ImportanceWeights importance, BatchInputs batch, CudaTensor out) {
@@ -109,7 +108,7 @@ final class CudaAttention implements AutoCloseable {
                 missed += counters[2 * i + 1];
             }
             long finished = (slice.start() + slice.count()) / blockSize - slice.start() / blockSize;
-            all.add(new KvTraffic(selected, missed, missed * headBytes, finished * blockBytes));
+            all.add(new KvTraffic(selected, missed, missed * headBytes, store.offloads() ? finished * blockBytes : 0));
         }
         return all;
     }

@@ -73,7 +73,8 @@ public final class CudaBackend implements Backend {
         context = CudaContext.open(options.device());
         log.info("{}", context.device());
         // Pinning takes a second for each GiB, so it goes on while the weights are read.
-        host = PinnedArena.start(context, options.layout().hostBlockBytes(), options.hostBlocks());
+        boolean offload = options.layout().offloads(options.maxContext());
+        host = PinnedArena.start(context, options.layout().hostBlockBytes(), offload ? options.hostBlocks() : 0);
         stream = new CudaStream(context);
         library = KernelLibrary.load(context);
         blas = CublasLt.open(context, CublasLt.WORKSPACE_BYTES);

@@ -44,6 +44,9 @@ final class CudaKvStore implements KvStore, AutoCloseable {
     private final DeviceBuffer slotUsed;
     private final Row[] rows;
     private final ByteBuffer struct;
+    /** Whether there is a host tier: else every row has a slot for each of its blocks. */
+    private final boolean offload;
+
     private int knownSlabs;
     /** Whether pages were given back, or host blocks become readable, that a copy to the host may not be done with. */
     private boolean waitForCopies;
@@ -51,18 +54,14 @@ final class CudaKvStore implements KvStore, AutoCloseable {
     /** One sequence. */
     private static final class Row {
         private final int slots;
-        /** Whether slot s holds block s, from the first to the last. */
-        private final boolean holdsAll;
-
         private final List<Integer> pages = new ArrayList<>();
         private final List<Integer> statePages = new ArrayList<>();
         private int tokens;
         private int knownBlocks;
         private boolean prefilling = true;
 
-        Row(int slots, boolean holdsAll) {
+        Row(int slots) {
             this.slots = slots;
-            this.holdsAll = holdsAll;
         }
     }
 
@@ -100,6 +99,7 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         slabs = new IntTable(context, Math.max(1, host.slabs()), 2);
         slotBlock = DeviceBuffer.allocate(context, (long) rowCount * heads * slots * Integer.BYTES);
         slotUsed = DeviceBuffer.allocate(context, (long) rowCount * heads * slots * Integer.BYTES);
+        offload = layout.offloads(maxContext);
         rows = new Row[rowCount];
         struct = struct(shape, blocks, slots);
         kernels = new RowKernels(library, compute, struct, layout);
@@ -130,6 +130,10 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         return layout;
     }
 
+    boolean offloads() {
+        return offload;
+    }
+
     /** Of one row. */
     int maxStatePages() {
         return stateTable.cols();
@@ -145,8 +149,7 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         if (rows[row] != null) {
             throw new IllegalStateException("row " + row + " is open already");
         }
-        int slots = layout.slotsFor(maxTokens);
-        Row opened = new Row(slots, slots == WindowMath.blocks(maxTokens, sparse));
+        Row opened = new Row(layout.slotsFor(maxTokens));
         rows[row] = opened;
         int statePages = layout.statePages(maxTokens);
         for (int i = 0; i < statePages; i++) {
@@ -165,6 +168,7 @@ final class CudaKvStore implements KvStore, AutoCloseable {
             throw new IllegalStateException("fork after " + length + " tokens of a cache of " + from.tokens);
         }
         keepSlots(parent, from);
+        awaitCopies();
         open(child, maxTokens);
         Row to = rows[child];
         for (int i = 0; i < layout.statePages(length); i++) {
@@ -174,7 +178,7 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         to.prefilling = false;
         takePages(child, to, to.slots);
         int blocks = WindowMath.blocks(length, sparse);
-        if (from.holdsAll && to.holdsAll) {
+        if (!offload) {
             for (int b = 0; b < blocks; b++) {
                 copyPage(to.pages.get(b), from.pages.get(b));
             }
@@ -216,8 +220,14 @@ final class CudaKvStore implements KvStore, AutoCloseable {
             if (row.prefilling) {
                 takePages(slice.row(), row, WindowMath.blocks(row.tokens, sparse));
             }
-            knowHostBlocks(slice.row(), row, slice.blocks());
+            if (offload) {
+                knowHostBlocks(slice.row(), row, slice.blocks());
+            }
         }
+        awaitCopies();
+    }
+
+    private void awaitCopies() {
         if (waitForCopies) {
             compute.waitFor(copied);
             waitForCopies = false;
@@ -231,6 +241,9 @@ final class CudaKvStore implements KvStore, AutoCloseable {
 
     /** Queues the copies of the blocks that the batch's prompts finished to the host tier, behind all work so far. */
     void writeOut(BatchInputs batch) {
+        if (!offload) {
+            return;
+        }
         computed.record(compute);
         copies.waitFor(computed);
         for (Slice slice : batch.slices()) {

@@ -32,6 +32,7 @@ final class DecodeAttention implements AutoCloseable {
 
     private final AttentionShape shape;
     private final KvLayout layout;
+    private final boolean offload;
     private final Workspace workspace;
     private final CudaStream stream;
     private final CudaStream transfers;
@@ -67,13 +68,14 @@ final class DecodeAttention implements AutoCloseable {
             CudaStream stream,
             KernelLibrary library,
             AttentionShape shape,
-            KvLayout layout,
+            CudaKvStore store,
             Workspace workspace,
             AttentionArgs args,
             int maxLanes,
             int maxContext) {
         this.shape = shape;
-        this.layout = layout;
+        layout = store.layout();
+        offload = store.offloads();
         this.workspace = workspace;
         this.stream = stream;
         this.args = args;
@@ -180,7 +182,7 @@ final class DecodeAttention implements AutoCloseable {
 
     private void attend(int layer, Lanes lanes, long queries, Lists lists, long out) {
         int splits = splits(lanes.count(), 2);
-        if (!layout.mode().isSparse()) {
+        if (!offload) {
             Partials partials = partials(lanes.count(), splits);
             attend(layer, lanes, queries, lists, ALL, 0, splits, partials, out);
             return;
@@ -237,6 +239,9 @@ final class DecodeAttention implements AutoCloseable {
 
     /** Queued once after the layers of a step: finished tails go to the host tier. */
     void endStep(Lanes lanes) {
+        if (!offload) {
+            return;
+        }
         args.beginStep().putPointer(lanes.rows()).putPointer(lanes.positions());
         writeBack.launch(stream, layout.layers() * layout.kvHeads(), lanes.count(), 1, COPY_THREADS, 0, args.all());
     }
