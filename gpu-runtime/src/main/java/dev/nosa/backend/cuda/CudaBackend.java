@@ -15,8 +15,10 @@ import dev.nosa.cache.DeviceMemory;
 import dev.nosa.checkpoint.CheckpointTensor;
 import dev.nosa.sample.Sampler;
 import dev.nosa.tensor.Tensor;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,6 +37,7 @@ public final class CudaBackend implements Backend {
     private static final Logger log = LoggerFactory.getLogger(CudaBackend.class);
 
     private static final int BUCKET = 8;
+    private static final long RUNNING = -1;
     /** A continuation's logits are computed that many at a time at least. */
     private static final int MIN_LOGIT_ROWS = 32;
     /** Of tensors in the workspace. */
@@ -43,9 +46,7 @@ public final class CudaBackend implements Backend {
     private static final long DRIVER_BYTES = 1L << 30;
 
     private final CudaContext context;
-    private final PinnedArena host;
     private final CudaStream stream;
-    private final KernelLibrary library;
     private final CublasLt blas;
     private final CudaKvStore store;
     private final CudaAttention attention;
@@ -53,35 +54,34 @@ public final class CudaBackend implements Backend {
     private final TokenKernels sampling;
     private final StepTables tables;
     private final Workspace workspace;
-    private final List<CudaWeight> weights = new ArrayList<>();
+    private final Deque<AutoCloseable> parts;
     private final Map<Integer, Recorded> recorded = new HashMap<>();
     private final int maxBatch;
+    /** What the model of a batch with prompts took of the workspace, or {@link #RUNNING}. */
+    private long modelEnd = RUNNING;
 
     /** The decode step of one bucket: after its first run, a graph. */
     private static final class Recorded {
         private CudaGraph graph;
         private CudaTensor result;
-
-        void close() {
-            if (graph != null) {
-                graph.close();
-            }
-        }
     }
 
-    private CudaBackend(Options options) {
-        context = CudaContext.open(options.device());
+    /** @param parts receives what is to be closed, the last first, also if this fails */
+    private CudaBackend(Options options, Deque<AutoCloseable> parts) {
+        this.parts = parts;
+        context = own(CudaContext.open(options.device()));
         log.info("{}", context.device());
         // Pinning takes a second for each GiB, so it goes on while the weights are read.
         boolean offload = options.layout().offloads(options.maxContext());
-        host = PinnedArena.start(context, options.layout().hostBlockBytes(), offload ? options.hostBlocks() : 0);
-        stream = new CudaStream(context);
-        library = KernelLibrary.load(context);
-        blas = CublasLt.open(context, CublasLt.WORKSPACE_BYTES);
+        PinnedArena host =
+                own(PinnedArena.start(context, options.layout().hostBlockBytes(), offload ? options.hostBlocks() : 0));
+        stream = own(new CudaStream(context));
+        KernelLibrary library = own(KernelLibrary.load(context));
+        blas = own(CublasLt.open(context, CublasLt.WORKSPACE_BYTES));
         maxBatch = options.maxBatch();
-        workspace = new Workspace(context, workspaceBytes(options));
-        tables = new StepTables(context, stream, options.maxStepTokens() + padded(maxBatch));
-        store = new CudaKvStore(
+        workspace = own(new Workspace(context, workspaceBytes(options)));
+        tables = own(new StepTables(context, stream, options.maxStepTokens() + padded(maxBatch)));
+        store = own(new CudaKvStore(
                 context,
                 stream,
                 library,
@@ -90,8 +90,8 @@ public final class CudaBackend implements Backend {
                 host,
                 options.maxRows(),
                 options.maxContext(),
-                options.devicePages());
-        attention = new CudaAttention(
+                options.devicePages()));
+        attention = own(new CudaAttention(
                 context,
                 stream,
                 library,
@@ -100,9 +100,14 @@ public final class CudaBackend implements Backend {
                 workspace,
                 tables,
                 padded(maxBatch),
-                options.maxContext());
+                options.maxContext()));
         elementwise = new Elementwise(library, stream);
-        sampling = new TokenKernels(context, stream, library, Math.max(maxBatch, MIN_LOGIT_ROWS));
+        sampling = own(new TokenKernels(context, stream, library, Math.max(maxBatch, MIN_LOGIT_ROWS)));
+    }
+
+    private <T extends AutoCloseable> T own(T part) {
+        parts.push(part);
+        return part;
     }
 
     /**
@@ -112,7 +117,13 @@ public final class CudaBackend implements Backend {
      */
     public static CudaBackend open(Options options) {
         SupportedShapes.check(options.shape(), options.layout(), options.maxContext());
-        return new CudaBackend(options);
+        Deque<AutoCloseable> parts = new ArrayDeque<>();
+        try {
+            return new CudaBackend(options, parts);
+        } catch (RuntimeException e) {
+            parts.forEach(CudaKvStore::closeQuietly);
+            throw e;
+        }
     }
 
     /** What the GPU has and needs; the layout's slots, the batch and the numbers of pages and blocks are not read. */
@@ -189,15 +200,13 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public Weight uploadVector(List<CheckpointTensor> parts) {
-        long size = parts.stream().mapToLong(CheckpointTensor::elements).sum();
-        return keep(parts, 1, Math.toIntExact(size));
+    public Weight uploadVector(List<CheckpointTensor> vectors) {
+        long size = vectors.stream().mapToLong(CheckpointTensor::elements).sum();
+        return keep(vectors, 1, Math.toIntExact(size));
     }
 
-    private Weight keep(List<CheckpointTensor> parts, int rows, int cols) {
-        CudaWeight weight = CudaWeight.upload(context, parts, rows, cols);
-        weights.add(weight);
-        return weight;
+    private Weight keep(List<CheckpointTensor> stacked, int rows, int cols) {
+        return own(CudaWeight.upload(context, stacked, rows, cols));
     }
 
     @Override
@@ -214,12 +223,14 @@ public final class CudaBackend implements Backend {
     public Tensor run(BatchInputs batch, Function<BatchInputs, Tensor> model) {
         store.begin(batch);
         workspace.clear();
+        modelEnd = RUNNING;
         if (batch.isDecode()) {
             return decode(batch, model);
         }
         tables.upload(batch);
         Tensor result = model.apply(batch);
         store.writeOut(batch);
+        modelEnd = workspace.mark();
         return result;
     }
 
@@ -234,7 +245,7 @@ public final class CudaBackend implements Backend {
             return model.apply(padded);
         }
         if (step.graph == null) {
-            step.graph = CudaGraph.capture(context, stream, () -> step.result = (CudaTensor) model.apply(padded));
+            step.graph = own(CudaGraph.capture(context, stream, () -> step.result = (CudaTensor) model.apply(padded)));
         }
         step.graph.launch(stream);
         return step.result;
@@ -289,6 +300,9 @@ public final class CudaBackend implements Backend {
 
     @Override
     public Tensor logits(Tensor hidden, Weight head, int[] rows) {
+        if (modelEnd != RUNNING) {
+            workspace.back(modelEnd); // the logits before these have been read
+        }
         CudaTensor picked = (CudaTensor) hidden;
         if (!isEveryRow(rows, hidden.rows())) {
             picked = workspace.tensor(rows.length, hidden.cols(), false);
@@ -366,11 +380,6 @@ public final class CudaBackend implements Backend {
     @Override
     public void close() {
         context.makeCurrent();
-        recorded.values().forEach(Recorded::close);
-        weights.forEach(CudaWeight::close);
-        for (AutoCloseable part : List.<AutoCloseable>of(
-                sampling, attention, store, tables, workspace, blas, library, stream, host, context)) {
-            CudaKvStore.closeQuietly(part);
-        }
+        parts.forEach(CudaKvStore::closeQuietly);
     }
 }
