@@ -60,10 +60,11 @@ public final class DeviceBench implements AutoCloseable {
      * Decoding of a batch.
      *
      * @param millis of a step, median
+     * @param hostMillis of them, mean, in which the GPU had nothing to do
      * @param turnover blocks fetched per KV head and step
      * @param linkBytes fetched and written in a step
      */
-    public record Decode(int batch, double millis, double turnover, double linkBytes) {
+    public record Decode(int batch, double millis, double hostMillis, double turnover, double linkBytes) {
         public double tokensPerSecond() {
             return batch / millis * 1e3;
         }
@@ -159,17 +160,20 @@ public final class DeviceBench implements AutoCloseable {
         }
         double[] millis = new double[plan.repeats()];
         KvTraffic traffic = KvTraffic.NONE;
+        double hostMillis = 0;
         for (int i = 0; i < millis.length; i++) {
             long start = System.nanoTime();
             for (int n = 0; n < plan.newTokens(); n++) {
                 traffic = traffic.plus(step());
+                hostMillis -= backend.stepMillis();
             }
             millis[i] = seconds(start) * 1e3 / plan.newTokens();
+            hostMillis += seconds(start) * 1e3;
         }
         double steps = (double) plan.newTokens() * plan.repeats();
         double heads = (double) model.layers() * model.kvHeads() * batch;
         double bytes = (double) traffic.bytesFetched() + traffic.bytesWritten();
-        return new Decode(batch, median(millis), traffic.missed() / heads / steps, bytes / steps);
+        return new Decode(batch, median(millis), hostMillis / steps, traffic.missed() / heads / steps, bytes / steps);
     }
 
     private KvTraffic step() {

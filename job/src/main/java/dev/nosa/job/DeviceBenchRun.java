@@ -61,6 +61,7 @@ record DeviceBenchRun(
             labels.put("slots", plan.layout().slotsFor(wanted.maxTokens()));
             labels.put("turnover", decode.turnover());
             labels.put("ms", decode.millis());
+            labels.put("host_ms", decode.hostMillis());
             double floor = bench.floorMillis(rates, decode.turnover());
             labels.put("floor_ms", floor);
             labels.put("floor_share", floor / decode.millis());

@@ -53,6 +53,8 @@ public final class CudaBackend implements Backend {
     private final Elementwise elementwise;
     private final TokenKernels sampling;
     private final StepTables tables;
+    private final CudaEvent stepBegin;
+    private final CudaEvent stepEnd;
     private final Workspace workspace;
     private final Deque<AutoCloseable> parts;
     private final Map<Integer, Recorded> recorded = new HashMap<>();
@@ -101,6 +103,8 @@ public final class CudaBackend implements Backend {
                 tables,
                 padded(maxBatch),
                 options.maxContext()));
+        stepBegin = own(new CudaEvent(context, true));
+        stepEnd = own(new CudaEvent(context, true));
         elementwise = new Elementwise(library, stream);
         sampling = own(new TokenKernels(context, stream, library, Math.max(maxBatch, MIN_LOGIT_ROWS)));
     }
@@ -158,6 +162,11 @@ public final class CudaBackend implements Backend {
     /** For measurements: fills a host block with another's K and V, on any thread. */
     public void copyHostBlock(int from, int to) {
         store.copyHostBlock(from, to);
+    }
+
+    /** For measurements: milliseconds from the begin of the last batch's work on the GPU to its results. */
+    public float stepMillis() {
+        return stepEnd.millisSince(stepBegin);
     }
 
     /** Waits for all work, copies to the host tier included. */
@@ -221,6 +230,7 @@ public final class CudaBackend implements Backend {
 
     @Override
     public Tensor run(BatchInputs batch, Function<BatchInputs, Tensor> model) {
+        stepBegin.record(stream);
         store.begin(batch);
         workspace.clear();
         modelEnd = RUNNING;
@@ -336,7 +346,7 @@ public final class CudaBackend implements Backend {
 
     @Override
     public int[] sample(Tensor logits, List<TokenChoice> choices) {
-        int[] likeliest = sampling.argMax((CudaTensor) logits);
+        int[] likeliest = sampling.argMax((CudaTensor) logits, stepEnd);
         float[] row = null;
         int[] tokens = new int[choices.size()];
         for (int i = 0; i < tokens.length; i++) {

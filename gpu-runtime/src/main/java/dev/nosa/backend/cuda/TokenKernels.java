@@ -20,10 +20,15 @@ final class TokenKernels implements AutoCloseable {
         device = DeviceBuffer.allocate(context, host.bytes());
     }
 
-    /** The likeliest token of each row, or -1 - t for the first token t whose logit is not finite. */
-    int[] argMax(CudaTensor logits) {
+    /**
+     * The likeliest token of each row, or -1 - t for the first token t whose logit is not finite.
+     *
+     * @param done recorded behind the work
+     */
+    int[] argMax(CudaTensor logits, CudaEvent done) {
         args.clear().putPointer(logits.address()).putInt(logits.cols()).putPointer(device);
         argMax.launch(stream, logits.rows(), 1, 1, THREADS, 0, args);
+        done.record(stream);
         int[] tokens = new int[logits.rows()];
         read(0, tokens.length);
         host.buffer().asIntBuffer().get(0, tokens);
