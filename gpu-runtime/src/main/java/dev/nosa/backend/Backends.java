@@ -46,21 +46,22 @@ public final class Backends {
             boolean bf16Weights) {}
 
     /**
-     * The name of the backend that {@code auto}, {@code cpu} or {@code cuda} stands for, which is logged.
+     * The name of the backend that {@code auto}, {@code cpu} or {@code cuda} stands for, which is logged. For now {@code auto} is
+     * {@code cpu}: the CUDA backend has to be asked for.
      *
      * @throws IllegalArgumentException if it is {@code cuda} and that cannot run here; the message says why
      */
     public static String resolve(String name, int device) {
-        if (name.equals(CPU)) {
-            log.info("Backend cpu, as asked for");
+        if (!name.equals(CUDA)) {
+            log.info("Backend cpu (asked for: {}; a GPU has to be asked for: cuda, which is experimental)", name);
             return CPU;
         }
         Optional<String> reason = CudaDriver.unavailable(device);
-        if (reason.isPresent() && name.equals(CUDA)) {
+        if (reason.isPresent()) {
             throw new IllegalArgumentException("backend = cuda: " + reason.get() + "; or take --backend cpu");
         }
-        log.info(reason.isPresent() ? "Backend cpu, not cuda: {}" : "Backend cuda{}", reason.orElse(""));
-        return reason.isPresent() ? CPU : CUDA;
+        log.info("Backend cuda, as asked for");
+        return CUDA;
     }
 
     /** What the GPU has and needs. */
