@@ -3,6 +3,7 @@ package dev.nosa.backend;
 import dev.nosa.checkpoint.CheckpointTensor;
 import dev.nosa.tensor.Tensor;
 import java.util.List;
+import java.util.function.Function;
 
 /**
  * Memory and operations of one device, on whole batches that stay there; the model is written once against this. Engine
@@ -14,14 +15,29 @@ import java.util.List;
 public interface Backend extends AutoCloseable {
     String name();
 
+    /** Called once by the engine thread, before everything but the uploads. */
+    default void bindThread() {}
+
     /** Uploads matrices (out, in) of equal width, stacked by rows. */
     Weight upload(List<CheckpointTensor> stacked);
 
     /** Uploads vectors, one behind the other, as (1, n). */
     Weight uploadVector(List<CheckpointTensor> parts);
 
-    /** Activations of {@code rows} tokens; contents undefined. */
-    Tensor tensor(int rows, int cols);
+    /** The residual stream of {@code rows} tokens, F32; contents undefined. Good until the next {@link #run}. */
+    Tensor residual(int rows, int cols);
+
+    /** What goes into or comes out of a product, in the backend's own type; otherwise as {@link #residual}. */
+    Tensor activation(int rows, int cols);
+
+    /**
+     * Computes one batch: {@code model} calls this backend's operations and returns logits or a hidden state. A backend may
+     * widen a batch of decodes to a size it likes (the result then has more rows), record what the model calls, and replay
+     * it for the next batch of that size without calling the model.
+     */
+    default Tensor run(BatchInputs batch, Function<BatchInputs, Tensor> model) {
+        return model.apply(batch);
+    }
 
     /** {@code out[i] = table[tokens[i]]}. */
     void embed(Weight table, BatchInputs batch, Tensor out);
@@ -50,8 +66,21 @@ public interface Backend extends AutoCloseable {
     /** Logits of some rows of the normed hidden state, (rows.length, vocabulary). */
     Tensor logits(Tensor hidden, Weight head, int[] rows);
 
-    /** Copies one row to the host. */
-    void read(Tensor tensor, int row, float[] target);
+    /** Rows of logits that {@link #logits} computes at once at most; no batch of decodes has more. */
+    int maxLogitRows();
+
+    /**
+     * The next tokens, one a choice; {@code -1 - t} where the logit of token t, the first such, is not finite.
+     *
+     * @see dev.nosa.sample.Sampler
+     */
+    int[] sample(Tensor logits, List<TokenChoice> choices);
+
+    /** {@code log softmax(logits[rows[i]])[tokens[i]]}; NaN where a logit of the row is not finite. */
+    float[] logProbs(Tensor logits, int[] rows, int[] tokens);
+
+    /** Copies one row of logits to the host. */
+    void read(Tensor logits, int row, float[] target);
 
     /** The KV cache's rows. */
     KvStore kv();

@@ -10,6 +10,11 @@ import java.util.List;
  * @param slices one a sequence, prefill chunks first, then decodes; they cover the tokens without gaps
  */
 public record BatchInputs(int[] tokens, List<Slice> slices) {
+    /** Whether every slice is a decode step, so that row i is slice i's only token. */
+    public boolean isDecode() {
+        return slices.get(0).decode();
+    }
+
     /**
      * One sequence's tokens.
      *

@@ -8,14 +8,20 @@ import java.nio.file.Path;
  *
  * @param model folder of the checkpoint
  * @param backend {@code auto}, {@code cpu} or {@code cuda}
+ * @param device which GPU, from 0, among those that CUDA_VISIBLE_DEVICES leaves
  * @param mode attention mode; null: the checkpoint's
- * @param maxBatch sequences that run at once
- * @param maxStepTokens prompt tokens computed in one step beside the running decodes; a multiple of 64
+ * @param maxBatch sequences that run at once; 0: 8 on CPU, what the memory holds (at most 256) on a GPU
+ * @param maxStepTokens prompt tokens computed in one step beside the running decodes; a multiple of 64; 0: 256 on CPU, 8,192 on
+ *     a GPU
  * @param maxContext longest sequence, prompt and output, in tokens; 0: the model's
- * @param slots blocks that the device holds per sequence, layer and KV head; 0: twice the selection
- * @param hostKvBytes size of the host block pool; 0: 40 % of the heap on CPU
- * @param deviceKvBytes bytes for slots and compressed keys of all running sequences; 0: 20 % of the heap on CPU
- * @param kvDtype {@code f32} or {@code bf16}: K and V in the host tier (slots and arithmetic stay F32 on CPU)
+ * @param memory {@code offload} or {@code resident}: whether the device holds a part or all of the KV cache
+ * @param slots blocks that the device holds per sequence, layer and KV head if {@code memory} is {@code offload}; 0: twice the
+ *     selection on CPU, what the memory holds on a GPU
+ * @param hostKvBytes size of the host block pool; 0: 40 % of the heap on CPU, with a GPU what the container or machine has
+ *     beside the heap
+ * @param deviceKvBytes bytes for slots and compressed keys of all running sequences; 0: 20 % of the heap on CPU, what is
+ *     free on a GPU
+ * @param kvDtype {@code f32} or {@code bf16}: K and V in the host tier on CPU (slots and arithmetic stay F32); a GPU has BF16
  * @param weightDtype {@code f32} or {@code bf16}: how weights are kept in memory on CPU
  * @param threads CPU threads, the engine's own included; 0: all processors
  * @param queueCapacity requests that may wait; more block their submitter
@@ -23,10 +29,12 @@ import java.nio.file.Path;
 public record EngineConfig(
         Path model,
         String backend,
+        int device,
         AttentionMode mode,
         int maxBatch,
         int maxStepTokens,
         int maxContext,
+        String memory,
         int slots,
         long hostKvBytes,
         long deviceKvBytes,
@@ -38,9 +46,11 @@ public record EngineConfig(
     public EngineConfig {
         require(model != null, "model", "null", "the folder of a checkpoint");
         require(oneOf(backend, "auto", "cpu", "cuda"), "backend", backend, "auto, cpu or cuda");
-        require(maxBatch >= 1, "max-batch", maxBatch, "1 or more");
-        require(maxStepTokens >= 64 && maxStepTokens % 64 == 0, "max-step-tokens", maxStepTokens, "a multiple of 64");
+        require(device >= 0, "device", device, "0 or more");
+        require(maxBatch >= 0, "max-batch", maxBatch, "0 (automatic) or more");
+        require(maxStepTokens >= 0 && maxStepTokens % 64 == 0, "max-step-tokens", maxStepTokens, "a multiple of 64");
         require(maxContext >= 0, "max-context", maxContext, "0 (the model's) or more");
+        require(oneOf(memory, "offload", "resident"), "memory", memory, "offload or resident");
         require(slots >= 0, "slots", slots, "0 (automatic) or more");
         require(hostKvBytes >= 0, "host-kv", hostKvBytes, "0 (automatic) or more");
         require(deviceKvBytes >= 0, "device-kv", deviceKvBytes, "0 (automatic) or more");
@@ -68,10 +78,12 @@ public record EngineConfig(
     public static final class Builder {
         private final Path model;
         private String backend = "auto";
+        private int device;
         private AttentionMode mode;
-        private int maxBatch = 8;
-        private int maxStepTokens = 256;
+        private int maxBatch;
+        private int maxStepTokens;
         private int maxContext;
+        private String memory = "offload";
         private int slots;
         private long hostKvBytes;
         private long deviceKvBytes;
@@ -86,6 +98,11 @@ public record EngineConfig(
 
         public Builder backend(String value) {
             backend = value;
+            return this;
+        }
+
+        public Builder device(int value) {
+            device = value;
             return this;
         }
 
@@ -106,6 +123,11 @@ public record EngineConfig(
 
         public Builder maxContext(int value) {
             maxContext = value;
+            return this;
+        }
+
+        public Builder memory(String value) {
+            memory = value;
             return this;
         }
 
@@ -148,10 +170,12 @@ public record EngineConfig(
             return new EngineConfig(
                     model,
                     backend,
+                    device,
                     mode,
                     maxBatch,
                     maxStepTokens,
                     maxContext,
+                    memory,
                     slots,
                     hostKvBytes,
                     deviceKvBytes,

@@ -43,6 +43,7 @@ final class EngineLoop implements Runnable {
     @Override
     public void run() {
         try {
+            runner.bindThread();
             while (!inbox.isClosed()) {
                 if (!step()) {
                     inbox.await();

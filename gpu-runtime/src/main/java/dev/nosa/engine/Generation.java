@@ -88,8 +88,8 @@ final class Generation extends ActiveRequest {
             if (text.append(token)) {
                 return Optional.of(Outcome.STOP);
             }
-        } catch (RuntimeException e) {
-            return Optional.of(Outcome.error("the tokenizer cannot decode token id " + token + ": " + e));
+        } catch (IllegalStateException e) {
+            return Optional.of(Outcome.error(e.getMessage()));
         }
         return sequence().length() == maxLength ? Optional.of(Outcome.LENGTH) : Optional.empty();
     }
@@ -98,11 +98,21 @@ final class Generation extends ActiveRequest {
     void deliver(Outcome outcome) {
         int promptTokens = request.prompt().length;
         int[] tokens = Arrays.copyOfRange(prompt().history(), promptTokens, prompt().length());
-        // A decoder that failed is not asked again.
-        boolean stopped = outcome.reason() != FinishReason.ERROR && text.finish();
-        FinishReason reason = stopped && outcome.equals(Outcome.LENGTH) ? FinishReason.STOP : outcome.reason();
+        Outcome last = finishText(outcome);
         Usage usage = usage(promptTokens, tokens.length);
-        future.complete(new GenerationResult(request.id(), text.toString(), tokens, reason, outcome.error(), usage));
+        future.complete(
+                new GenerationResult(request.id(), text.toString(), tokens, last.reason(), last.error(), usage));
+    }
+
+    private Outcome finishText(Outcome outcome) {
+        if (outcome.reason() == FinishReason.ERROR) {
+            return outcome; // a decoder that failed is not asked again
+        }
+        try {
+            return text.finish() && outcome.equals(Outcome.LENGTH) ? Outcome.STOP : outcome;
+        } catch (IllegalStateException e) {
+            return Outcome.error(e.getMessage());
+        }
     }
 
     @Override

@@ -23,6 +23,9 @@ public interface InferenceEngine extends AutoCloseable {
     /** Throws {@link IllegalStateException} with the first cause if the engine has failed or is closed. */
     void checkAlive();
 
+    /** Requests that run at once at most. */
+    int maxBatch();
+
     ModelConfig model();
 
     Tokenizer tokenizer();

@@ -1,16 +1,13 @@
 package dev.nosa.engine;
 
 import dev.nosa.cache.KvCacheManager;
-import dev.nosa.cache.MemoryBudget;
 import dev.nosa.checkpoint.Checkpoint;
 import dev.nosa.checkpoint.Checkpoints;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelConfigParser;
 import dev.nosa.runner.ModelRunner;
 import dev.nosa.runner.ModelRunners;
-import dev.nosa.runner.RunnerOptions;
 import dev.nosa.schedule.AdmissionControl;
-import dev.nosa.schedule.MemoryPlanner;
 import dev.nosa.schedule.Scheduler;
 import dev.nosa.tokenizer.HuggingFaceTokenizer;
 import dev.nosa.tokenizer.Tokenizer;
@@ -25,6 +22,7 @@ public final class NosaEngine implements InferenceEngine {
     private final ModelConfig model;
     private final Tokenizer tokenizer;
     private final AdmissionControl admission;
+    private final int maxBatch;
     private final Inbox inbox;
     private final EngineLoop loop;
     private final Thread thread;
@@ -40,27 +38,16 @@ public final class NosaEngine implements InferenceEngine {
         this.model = model;
         this.tokenizer = tokenizer;
         this.closers = closers;
-        EngineSettings settings = EngineSettings.of(config, model);
-        MemoryBudget budget = new MemoryPlanner(settings.layout(), settings.maxContext(), config.maxBatch())
-                .plan(
-                        config.hostKvBytes(),
-                        config.deviceKvBytes(),
-                        Runtime.getRuntime().maxMemory());
-        admission = new AdmissionControl(settings.layout(), budget, settings.maxContext());
-        RunnerOptions options = new RunnerOptions(
-                config.backend(),
-                budget.hostBlocks(),
-                settings.maxContext(),
-                budget.rows(),
-                config.kvDtype(),
-                config.weightDtype(),
-                config.threads());
-        ModelRunner runner = runners.create(settings.layout(), options);
+        String backend = ModelRunners.resolveBackend(config.backend(), config.device());
+        Memory memory = Memory.plan(config, model, backend);
+        admission = new AdmissionControl(memory.layout(), memory.budget(), memory.maxContext());
+        ModelRunner runner = runners.create(memory.layout(), memory.options());
         closers.push(runner::close);
-        KvCacheManager cache = new KvCacheManager(settings.layout(), budget);
+        KvCacheManager cache = new KvCacheManager(memory.layout(), memory.budget());
+        maxBatch = memory.options().maxBatch();
         inbox = new Inbox(config.queueCapacity());
         loop = new EngineLoop(
-                inbox, new Scheduler<>(cache, config.maxBatch(), config.maxStepTokens()), cache, runner, model);
+                inbox, new Scheduler<>(cache, maxBatch, memory.options().maxStepTokens()), cache, runner, model);
         thread = new Thread(loop, "nosa-engine");
         thread.setDaemon(true);
     }
@@ -128,6 +115,11 @@ public final class NosaEngine implements InferenceEngine {
     @Override
     public void checkAlive() {
         inbox.checkOpen();
+    }
+
+    @Override
+    public int maxBatch() {
+        return maxBatch;
     }
 
     @Override

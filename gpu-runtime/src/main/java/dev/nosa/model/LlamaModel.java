@@ -2,6 +2,7 @@ package dev.nosa.model;
 
 import dev.nosa.backend.Backend;
 import dev.nosa.backend.BatchInputs;
+import dev.nosa.backend.ModelSize;
 import dev.nosa.backend.Weight;
 import dev.nosa.tensor.Tensor;
 import java.util.List;
@@ -28,6 +29,14 @@ public final class LlamaModel {
         this.layers = List.copyOf(layers);
         this.norm = norm;
         this.head = head;
+    }
+
+    /** What a model takes beside its KV cache. */
+    public static ModelSize size(ModelConfig config) {
+        int attended = config.heads() * config.headDim();
+        int qkv = attended + 2 * config.kvHeads() * config.headDim();
+        long activations = config.hidden() + qkv + attended + 3L * config.intermediate();
+        return new ModelSize(config.parameters(), config.hidden(), activations, config.hidden(), config.vocabSize());
     }
 
     /** The normed hidden state of every token of the batch; the KV cache grows by them. */
@@ -59,12 +68,12 @@ public final class LlamaModel {
     record Activations(Tensor hidden, Tensor normed, Tensor qkv, Tensor attended, Tensor gateUp, Tensor activated) {
         Activations(Backend backend, ModelConfig config, int rows) {
             this(
-                    backend.tensor(rows, config.hidden()),
-                    backend.tensor(rows, config.hidden()),
-                    backend.tensor(rows, (config.heads() + 2 * config.kvHeads()) * config.headDim()),
-                    backend.tensor(rows, config.heads() * config.headDim()),
-                    backend.tensor(rows, 2 * config.intermediate()),
-                    backend.tensor(rows, config.intermediate()));
+                    backend.residual(rows, config.hidden()),
+                    backend.activation(rows, config.hidden()),
+                    backend.activation(rows, (config.heads() + 2 * config.kvHeads()) * config.headDim()),
+                    backend.activation(rows, config.heads() * config.headDim()),
+                    backend.activation(rows, 2 * config.intermediate()),
+                    backend.activation(rows, config.intermediate()));
         }
     }
 }

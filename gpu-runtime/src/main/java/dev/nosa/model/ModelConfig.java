@@ -47,6 +47,14 @@ public record ModelConfig(
         eosTokens = Set.copyOf(eosTokens);
     }
 
+    /** Values of all matrices and vectors. */
+    public long parameters() {
+        long attention =
+                (2L * heads + 2L * kvHeads) * headDim * hidden + (importance ? kvHeads * (1L + kvHeads * headDim) : 0);
+        long layer = attention + 3L * hidden * intermediate + 2L * hidden;
+        return layers * layer + (tiedEmbeddings ? 1L : 2L) * vocabSize * hidden + hidden;
+    }
+
     /** Query heads per KV head (G). */
     public int groupSize() {
         return heads / kvHeads;

@@ -3,25 +3,22 @@ package dev.nosa.runner;
 import dev.nosa.backend.Backend;
 import dev.nosa.backend.BatchInputs;
 import dev.nosa.backend.KvTraffic;
+import dev.nosa.backend.TokenChoice;
 import dev.nosa.model.LlamaModel;
-import dev.nosa.sample.Sampler;
 import dev.nosa.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** Runs a model on a backend: gathers the sequences' tokens, computes, picks from the logits. */
 final class BatchRunner implements ModelRunner {
-    /** Rows of logits held at once: a continuation of 1,000 tokens would else need 1,000 vocabularies. */
-    private static final int LOGIT_ROWS = 8;
-
     private final Backend backend;
     private final LlamaModel model;
-    private final float[] logits;
 
-    BatchRunner(Backend backend, LlamaModel model, int vocabSize) {
+    BatchRunner(Backend backend, LlamaModel model) {
         this.backend = backend;
         this.model = model;
-        logits = new float[vocabSize];
     }
 
     /** One row of logits that somebody waits for. */
@@ -32,6 +29,11 @@ final class BatchRunner implements ModelRunner {
         private int token = SequenceOutput.NO_TOKEN;
         private float[] logProbs = new float[0];
         private String error;
+    }
+
+    @Override
+    public void bindThread() {
+        backend.bindThread();
     }
 
     @Override
@@ -52,15 +54,32 @@ final class BatchRunner implements ModelRunner {
     @Override
     public List<SequenceOutput> run(List<SequenceInput> batch) {
         BatchInputs inputs = gather(batch);
-        Tensor hidden = model.forward(inputs);
+        List<Wanted> wanted = wanted(batch, inputs);
+        List<Pending> pending = new ArrayList<>(batch.size());
+        batch.forEach(input -> pending.add(new Pending()));
+        if (inputs.isDecode()) {
+            pick(batch, wanted, backend.run(inputs, this::decode), pending);
+        } else {
+            Tensor hidden = backend.run(inputs, model::forward);
+            for (int from = 0; from < wanted.size(); from += backend.maxLogitRows()) {
+                List<Wanted> part = wanted.subList(from, Math.min(from + backend.maxLogitRows(), wanted.size()));
+                int[] rows = part.stream().mapToInt(Wanted::tensorRow).toArray();
+                pick(batch, part, model.logits(hidden, rows), pending);
+            }
+        }
         List<KvTraffic> traffic = backend.takeTraffic(inputs);
-        List<Pending> pending = pick(batch, wanted(batch, inputs), hidden);
         List<SequenceOutput> outputs = new ArrayList<>(batch.size());
         for (int i = 0; i < batch.size(); i++) {
             Pending result = pending.get(i);
             outputs.add(new SequenceOutput(result.token, result.logProbs, traffic.get(i), result.error));
         }
         return outputs;
+    }
+
+    /** Logits of all rows. */
+    private Tensor decode(BatchInputs batch) {
+        int[] rows = IntStream.range(0, batch.tokens().length).toArray();
+        return model.logits(model.forward(batch), rows);
     }
 
     private static BatchInputs gather(List<SequenceInput> batch) {
@@ -102,46 +121,53 @@ final class BatchRunner implements ModelRunner {
         return wanted;
     }
 
-    private List<Pending> pick(List<SequenceInput> batch, List<Wanted> wanted, Tensor hidden) {
-        List<Pending> pending = new ArrayList<>(batch.size());
-        batch.forEach(input -> pending.add(new Pending()));
-        for (int from = 0; from < wanted.size(); from += LOGIT_ROWS) {
-            List<Wanted> part = wanted.subList(from, Math.min(from + LOGIT_ROWS, wanted.size()));
-            int[] rows = part.stream().mapToInt(Wanted::tensorRow).toArray();
-            Tensor computed = model.logits(hidden, rows);
-            for (int i = 0; i < part.size(); i++) {
-                backend.read(computed, i, logits);
-                Wanted want = part.get(i);
-                pick(batch.get(want.sequence()), want.tokenRow(), pending.get(want.sequence()));
-            }
-        }
-        return pending;
-    }
-
-    private void pick(SequenceInput input, int tokenRow, Pending result) {
-        try {
+    /** Row i of {@code logits} is what {@code wanted.get(i)} waits for. */
+    private void pick(List<SequenceInput> batch, List<Wanted> wanted, Tensor logits, List<Pending> pending) {
+        List<TokenChoice> choices = new ArrayList<>();
+        List<Pending> sampled = new ArrayList<>();
+        for (int i = 0; i < wanted.size(); i++) {
+            Wanted want = wanted.get(i);
+            SequenceInput input = batch.get(want.sequence());
+            Pending result = pending.get(want.sequence());
             if (input.request() instanceof TokenRequest.Sample sample) {
                 long position = (long) input.start() + input.tokens().length;
-                result.token =
-                        Sampler.sample(logits, sample.params(), sample.history(), sample.historyLength(), position);
+                choices.add(new TokenChoice(i, sample.params(), sample.history(), sample.historyLength(), position));
+                sampled.add(result);
             } else if (input.request() instanceof TokenRequest.Score score) {
-                score(score, tokenRow, result);
+                score(score, want.tokenRow(), logits, i, result);
             }
-        } catch (ArithmeticException e) { // this sequence's logits are not finite; its batch mates go on
-            result.error = e.getMessage();
+        }
+        int[] tokens = backend.sample(logits, choices);
+        for (int i = 0; i < tokens.length; i++) {
+            if (tokens[i] < 0) { // this sequence's logits are not finite; its batch mates go on
+                sampled.get(i).error = notFinite("the logit of token " + (-1 - tokens[i]) + " of " + logits.cols());
+            } else {
+                sampled.get(i).token = tokens[i];
+            }
         }
     }
 
-    private void score(TokenRequest.Score score, int tokenRow, Pending result) {
+    private void score(TokenRequest.Score score, int tokenRow, Tensor logits, int row, Pending result) {
         if (result.logProbs.length == 0) {
             result.logProbs = new float[score.rows().length];
         }
-        double denominator = Sampler.logSumExp(logits);
-        for (int i = 0; i < score.rows().length; i++) {
-            if (score.rows()[i] == tokenRow) {
-                result.logProbs[i] = (float) (logits[score.tokens()[i]] - denominator);
+        int[] at = IntStream.range(0, score.rows().length)
+                .filter(i -> score.rows()[i] == tokenRow)
+                .toArray();
+        int[] rows = new int[at.length];
+        Arrays.fill(rows, row);
+        float[] values = backend.logProbs(
+                logits, rows, Arrays.stream(at).map(i -> score.tokens()[i]).toArray());
+        for (int i = 0; i < at.length; i++) {
+            result.logProbs[at[i]] = values[i];
+            if (Float.isNaN(values[i])) {
+                result.error = notFinite("a logit");
             }
         }
+    }
+
+    private static String notFinite(String what) {
+        return what + " is not finite: the model's weights or activations are not";
     }
 
     @Override

@@ -8,6 +8,9 @@ import java.util.List;
  * <p>Rows: {@link #open} before the first step of a sequence, {@link #release} after its last.
  */
 public interface ModelRunner extends AutoCloseable {
+    /** Called once by the thread that calls all other methods but {@link #close}, before them. */
+    void bindThread();
+
     /** Reserves {@code row}'s device state for a sequence of at most {@code maxTokens} tokens. */
     void open(int row, int maxTokens);
 

@@ -57,6 +57,16 @@ public final class Sampler {
         return max + Math.log(sum);
     }
 
+    /** The first token whose logit is not finite, or -1. */
+    public static int firstNotFinite(float[] logits) {
+        for (int token = 0; token < logits.length; token++) {
+            if (!Float.isFinite(logits[token])) {
+                return token;
+            }
+        }
+        return -1;
+    }
+
     private static float[] penalize(float[] logits, float penalty, int[] history, int historyLength) {
         if (penalty == 1) {
             return logits;
@@ -71,12 +81,13 @@ public final class Sampler {
     }
 
     private static int argMax(float[] scores) {
+        int bad = firstNotFinite(scores);
+        if (bad >= 0) {
+            throw new ArithmeticException("the logit of token " + bad + " of " + scores.length + " is " + scores[bad]
+                    + ": the model's weights or activations are not finite");
+        }
         int best = 0;
         for (int token = 0; token < scores.length; token++) {
-            if (!Float.isFinite(scores[token])) {
-                throw new ArithmeticException("the logit of token " + token + " of " + scores.length + " is "
-                        + scores[token] + ": the model's weights or activations are not finite");
-            }
             if (scores[token] > scores[best]) {
                 best = token;
             }

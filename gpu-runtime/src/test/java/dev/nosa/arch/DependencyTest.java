@@ -16,6 +16,7 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import dev.nosa.backend.Backends;
 import dev.nosa.backend.KvTraffic;
+import dev.nosa.runner.DeviceBench;
 import dev.nosa.runner.RunnerBench;
 import java.util.Arrays;
 import java.util.Map;
@@ -39,7 +40,7 @@ class DependencyTest {
             Map.entry("checkpoint", ""),
             Map.entry("tokenizer", "checkpoint"),
             Map.entry("cache", "sparse"),
-            Map.entry("backend", "cache checkpoint sparse tensor"),
+            Map.entry("backend", "cache checkpoint sample sparse tensor"),
             Map.entry("model", "backend checkpoint sparse tensor"),
             Map.entry("runner", "backend cache checkpoint model sample sparse tensor"),
             Map.entry("schedule", "cache sparse"),
@@ -80,7 +81,7 @@ class DependencyTest {
         noClasses()
                 .that(not(resideInAnyPackage("dev.nosa.backend.cpu..", "dev.nosa.backend.cuda..")))
                 .and(not(equivalentTo(Backends.class)))
-                .and(not(belongToAnyOf(RunnerBench.class)))
+                .and(not(belongToAnyOf(RunnerBench.class, DeviceBench.class)))
                 .should()
                 .dependOnClassesThat(resideInAnyPackage("dev.nosa.backend.cpu..", "dev.nosa.backend.cuda.."))
                 .check(CLASSES);

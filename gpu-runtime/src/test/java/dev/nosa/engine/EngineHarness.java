@@ -76,7 +76,7 @@ final class EngineHarness {
                 tokenizer,
                 (layout, options) -> {
                     MemoryBudget budget =
-                            new MemoryBudget(options.maxBatch(), options.hostBlocks(), config.deviceKvBytes());
+                            new MemoryBudget(options.maxRows(), options.hostBlocks(), config.deviceKvBytes());
                     runner.set(new FakeRunner(layout, budget, config.maxStepTokens()));
                     return runner.get();
                 },

@@ -12,7 +12,7 @@ class EngineSettingsTest {
 
     @Test
     void defaultsComeFromTheModel() {
-        EngineSettings settings = EngineSettings.of(EngineHarness.config().build(), MODEL);
+        EngineSettings settings = EngineSettings.of(EngineHarness.config().build(), MODEL, false);
         assertThat(settings.maxContext()).isEqualTo(512);
         assertThat(settings.layout().mode()).isEqualTo(AttentionMode.NOSA);
         assertThat(settings.layout().slots()).isEqualTo(12);
@@ -28,7 +28,8 @@ class EngineSettingsTest {
                         .maxContext(100)
                         .kvDtype("bf16")
                         .build(),
-                MODEL);
+                MODEL,
+                false);
         assertThat(settings.maxContext()).isEqualTo(100);
         assertThat(settings.layout().mode()).isEqualTo(AttentionMode.INFLLM_V2);
         assertThat(settings.layout().slots()).isEqualTo(7);
@@ -57,7 +58,7 @@ class EngineSettingsTest {
                 AttentionMode.INFLLM_V2,
                 MODEL.sparse());
         assertThatThrownBy(() -> EngineSettings.of(
-                        EngineHarness.config().mode(AttentionMode.DMA).build(), plain))
+                        EngineHarness.config().mode(AttentionMode.DMA).build(), plain, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("mode = dma")
                 .hasMessageContaining("no importance head (A and delta)")
@@ -67,7 +68,7 @@ class EngineSettingsTest {
     @Test
     void tooFewSlotsAreAnErrorThatNamesTheOption() {
         assertThatThrownBy(
-                        () -> EngineSettings.of(EngineHarness.config().slots(6).build(), MODEL))
+                        () -> EngineSettings.of(EngineHarness.config().slots(6).build(), MODEL, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("slots = 6")
                 .hasMessageContaining("set --slots to 7");
@@ -76,7 +77,7 @@ class EngineSettingsTest {
     @Test
     void aContextBeyondTheModelsIsAnError() {
         assertThatThrownBy(() ->
-                        EngineSettings.of(EngineHarness.config().maxContext(513).build(), MODEL))
+                        EngineSettings.of(EngineHarness.config().maxContext(513).build(), MODEL, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("max-context = 513")
                 .hasMessageContaining("512");

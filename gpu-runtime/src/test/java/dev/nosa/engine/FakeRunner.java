@@ -36,6 +36,9 @@ final class FakeRunner implements ModelRunner {
     /** What happens before each step; may throw or wait. */
     volatile Runnable beforeStep = () -> {};
 
+    @Override
+    public void bindThread() {}
+
     FakeRunner(KvLayout layout, MemoryBudget budget, int maxStepTokens) {
         this.layout = layout;
         this.budget = budget;

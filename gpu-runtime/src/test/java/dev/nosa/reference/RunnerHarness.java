@@ -63,10 +63,13 @@ final class RunnerHarness implements AutoCloseable {
                 Float.BYTES);
         RunnerOptions options = new RunnerOptions(
                 "cpu",
+                0,
                 hostBlocks.size(),
+                0,
                 maxTokens,
                 ROWS,
-                arithmetic.kvDtype,
+                ROWS,
+                maxTokens,
                 arithmetic.weightDtype,
                 arithmetic.threads);
         runner = ModelRunners.create(config, mode, checkpoint, layout, options);

@@ -54,7 +54,21 @@ final class SelectionProbe implements AutoCloseable {
                 Float.BYTES,
                 Float.BYTES);
         int hostBlocks = WindowMath.blocks(maxTokens, config.sparse());
-        backend = Backends.create("cpu", new Backends.Options(shape, layout, hostBlocks, ROWS, THREADS, false));
+        backend = Backends.create(
+                "cpu",
+                new Backends.Options(
+                        shape,
+                        layout,
+                        LlamaModel.size(config),
+                        0,
+                        hostBlocks,
+                        0,
+                        ROWS,
+                        ROWS,
+                        maxTokens,
+                        maxTokens,
+                        THREADS,
+                        false));
         model = ModelLoader.load(config, checkpoint, backend, config.mode().usesImportance());
     }
 

@@ -29,8 +29,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "bench",
         description =
-                "Measures prefill and decode of every attention mode on the CPU, or the Spark job against the bare"
-                        + " engine.",
+                "Measures prefill and decode of every attention mode on the CPU, of one mode on a GPU (--shape), or the"
+                        + " Spark job against the bare engine.",
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         sortOptions = false,
@@ -88,6 +88,50 @@ final class BenchCommand implements Callable<Integer> {
             description = "Write the measurements there too, one JSON object a line")
     Path json;
 
+    @Option(
+            names = "--shape",
+            paramLabel = "NAME",
+            description = "On a GPU: 8b or 1b, a NOSA model's shape with random weights, one mode (default: nosa)")
+    String shape;
+
+    @Option(
+            names = "--batch",
+            paramLabel = "N",
+            defaultValue = "auto",
+            description = "With --shape: sequences, or auto: as many as the memory holds (default: auto)")
+    String batch;
+
+    @Option(
+            names = "--memory",
+            paramLabel = "WHERE",
+            defaultValue = "offload",
+            description = "With --shape: offload or resident (default: offload)")
+    String memory;
+
+    @Option(
+            names = "--slots",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "With --shape: blocks on the device per sequence, layer and KV head (default: 0, what fits)")
+    int slots;
+
+    @Option(
+            names = "--host-kv",
+            paramLabel = "BYTES",
+            defaultValue = "0",
+            converter = ByteSize.class,
+            description = "With --shape: pinned host memory (default: 0, what the machine has)")
+    long hostKv;
+
+    @Option(
+            names = "--turnover",
+            paramLabel = "M",
+            defaultValue = "-1",
+            description =
+                    "With --shape: blocks that each head replaces in each step, instead of those that random weights"
+                            + " select")
+    int turnover;
+
     @Option(names = "--spark", description = "Compare the Spark job with the bare engine over the documents of --input")
     boolean spark;
 
@@ -105,7 +149,9 @@ final class BenchCommand implements Callable<Integer> {
         if (repeats < 1 || newTokens < 1 || context < 1) {
             throw new UsageException("--repeats, --new-tokens and --context must be 1 or more", "nosa bench");
         }
-        if (spark) {
+        if (shape != null) {
+            device();
+        } else if (spark) {
             new SparkBench(model, input, newTokens, repeats, threads).run(this::report);
         } else {
             modes();
@@ -119,6 +165,21 @@ final class BenchCommand implements Callable<Integer> {
             Files.write(json, lines);
         }
         return 0;
+    }
+
+    private void device() {
+        boolean resident = memory.equals("resident");
+        if (!resident && !memory.equals("offload")) {
+            throw new UsageException("unknown place '" + memory + "'; known: offload, resident", "--memory");
+        }
+        AttentionMode asked = mode == null ? AttentionMode.NOSA : wantedModes().get(0);
+        try {
+            int sequences = batch.equals("auto") ? 0 : Integer.parseInt(batch);
+            new DeviceBenchRun(shape, asked, context, newTokens, repeats, sequences, resident, slots, hostKv, turnover)
+                    .run(this::report);
+        } catch (NumberFormatException e) {
+            throw new UsageException("'" + batch + "' is neither a number nor auto", "--batch", e);
+        }
     }
 
     private void modes() {
@@ -179,7 +240,7 @@ final class BenchCommand implements Callable<Integer> {
         line.put("what", what);
         line.put(unit, value);
         line.putAll(labels);
-        line.put("model", model.toString());
+        line.put("model", shape == null ? model.toString() : "random weights");
         line.put("processors", Runtime.getRuntime().availableProcessors());
         line.put("java", System.getProperty("java.version"));
         line.put("date", LocalDate.now().toString());
@@ -192,7 +253,15 @@ final class BenchCommand implements Callable<Integer> {
         String coreType = System.getenv("OPENBLAS_CORETYPE");
         return (coreType == null ? "" : "OPENBLAS_CORETYPE=" + coreType + " ")
                 + "nosa bench" + (spark ? " --spark" : "") + (mode == null ? "" : " --mode " + mode)
+                + (shape == null ? "" : deviceCommand())
                 + " --context " + context + " --new-tokens " + newTokens + " --repeats " + repeats;
+    }
+
+    private String deviceCommand() {
+        return " --shape " + shape + " --batch " + batch + " --memory " + memory
+                + (slots == 0 ? "" : " --slots " + slots)
+                + (hostKv == 0 ? "" : " --host-kv " + hostKv)
+                + (turnover < 0 ? "" : " --turnover " + turnover);
     }
 
     private static String number(Object value) {

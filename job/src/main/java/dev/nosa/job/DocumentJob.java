@@ -79,6 +79,7 @@ abstract class DocumentJob implements Callable<Integer> {
                 .maxBatch(engine.maxBatch())
                 .maxStepTokens(engine.maxStepTokens())
                 .maxContext(engine.maxContext())
+                .memory(engine.memory())
                 .slots(engine.slots())
                 .hostKv(engine.hostKvBytes())
                 .deviceKv(engine.deviceKvBytes())

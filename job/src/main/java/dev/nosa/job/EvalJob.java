@@ -136,8 +136,10 @@ final class EvalJob extends DocumentJob {
     @Override
     int report(Dataset<Row> written, RunReport report, ModelConfig config) throws IOException {
         int code = printTotals(report, config);
-        String mode =
-                EngineSettings.of(model.engineConfig(), config).layout().mode().configName();
+        String mode = EngineSettings.of(model.engineConfig(), config, false)
+                .layout()
+                .mode()
+                .configName();
         String name = model.model.toAbsolutePath().normalize().getFileName() + ", mode " + mode;
         Map<String, String> run = Map.of("model", model.model.toString(), "mode", mode);
         return Math.max(code, evaluate(Generations.of(written), name, run));

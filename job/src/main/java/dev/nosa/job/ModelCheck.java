@@ -36,7 +36,7 @@ final class ModelCheck {
 
     private static EngineSettings settings(EngineConfig engine, ModelConfig model) {
         try {
-            return EngineSettings.of(engine, model);
+            return EngineSettings.of(engine, model, false);
         } catch (IllegalArgumentException e) {
             throw UsageException.of(e);
         }

@@ -31,7 +31,8 @@ final class ModelOptions {
             paramLabel = "BYTES",
             defaultValue = "0",
             converter = ByteSize.class,
-            description = "KV blocks in host memory, for instance 4g (default: 0, 40 %% of the heap on CPU)")
+            description = "KV blocks in host memory, for instance 4g (default: 0, 40 %% of the heap on CPU, with a GPU"
+                    + " what the container or machine has beside the heap)")
     long hostKv;
 
     @Option(
@@ -39,21 +40,32 @@ final class ModelOptions {
             paramLabel = "BYTES",
             defaultValue = "0",
             converter = ByteSize.class,
-            description = "KV slots and compressed keys on the device (default: 0, 20 %% of the heap on CPU)")
+            description =
+                    "KV slots and compressed keys on the device (default: 0, 20 %% of the heap on CPU, what is free"
+                            + " on a GPU)")
     long deviceKv;
+
+    @Option(
+            names = "--memory",
+            paramLabel = "WHERE",
+            defaultValue = "offload",
+            description = "offload: the device holds some blocks of the KV cache, resident: all (default: offload)")
+    String memory;
 
     @Option(
             names = "--slots",
             paramLabel = "N",
             defaultValue = "0",
-            description = "Blocks on the device per sequence, layer and KV head (default: 0, twice the selection)")
+            description =
+                    "Blocks on the device per sequence, layer and KV head (default: 0, twice the selection on CPU,"
+                            + " what the memory holds on a GPU)")
     int slots;
 
     @Option(
             names = "--max-batch",
             paramLabel = "N",
-            defaultValue = "8",
-            description = "Documents that run at once (default: 8)")
+            defaultValue = "0",
+            description = "Documents that run at once (default: 0, 8 on CPU, what the memory holds on a GPU)")
     int maxBatch;
 
     @Option(
@@ -66,8 +78,9 @@ final class ModelOptions {
     @Option(
             names = "--max-step-tokens",
             paramLabel = "TOKENS",
-            defaultValue = "256",
-            description = "Prompt tokens computed in one step, a multiple of 64 (default: 256)")
+            defaultValue = "0",
+            description =
+                    "Prompt tokens computed in one step, a multiple of 64 (default: 0, 256 on CPU, 8192 on a GPU)")
     int maxStepTokens;
 
     @Option(
@@ -103,6 +116,7 @@ final class ModelOptions {
                     .maxBatch(maxBatch)
                     .maxStepTokens(maxStepTokens)
                     .maxContext(maxContext)
+                    .memory(memory)
                     .slots(slots)
                     .hostKvBytes(hostKv)
                     .deviceKvBytes(deviceKv)

@@ -17,6 +17,7 @@ record EngineOptions(
         int maxBatch,
         int maxStepTokens,
         int maxContext,
+        String memory,
         int slots,
         long hostKvBytes,
         long deviceKvBytes,
@@ -34,6 +35,7 @@ record EngineOptions(
                 config.maxBatch(),
                 config.maxStepTokens(),
                 config.maxContext(),
+                config.memory(),
                 config.slots(),
                 config.hostKvBytes(),
                 config.deviceKvBytes(),
@@ -43,15 +45,22 @@ record EngineOptions(
                 config.queueCapacity());
     }
 
-    /** {@code defaultThreads} counts where the options leave the number of threads open. */
-    EngineConfig toConfig(int defaultThreads) {
+    /**
+     * The configuration on one executor.
+     *
+     * @param defaultThreads counts where the options leave the number of threads open
+     * @param device which GPU
+     */
+    EngineConfig toConfig(int defaultThreads, int device) {
         return new EngineConfig(
                 Path.of(model),
                 backend,
+                device,
                 mode == null ? null : AttentionMode.parse(mode),
                 maxBatch,
                 maxStepTokens,
                 maxContext,
+                memory,
                 slots,
                 hostKvBytes,
                 deviceKvBytes,
@@ -78,6 +87,7 @@ record EngineOptions(
         options.put("max-batch", maxBatch);
         options.put("max-step-tokens", maxStepTokens);
         options.put("max-context", maxContext);
+        options.put("memory", memory);
         options.put("slots", slots);
         options.put("host-kv", hostKvBytes);
         options.put("device-kv", deviceKvBytes);

@@ -109,8 +109,9 @@ public final class ExecutorEngine {
             Runtime.getRuntime().addShutdownHook(new Thread(this::shutDown, "nosa-engine-close"));
         }
         options = wanted;
+        int gpu = GpuAddress.ofThisTask();
         // On a thread of its own: killing the task that came first must not fail the others.
-        model = CompletableFuture.supplyAsync(() -> start(wanted, starter), ExecutorEngine::runDaemon);
+        model = CompletableFuture.supplyAsync(() -> start(wanted, gpu, starter), ExecutorEngine::runDaemon);
         return model;
     }
 
@@ -120,8 +121,8 @@ public final class ExecutorEngine {
         thread.start();
     }
 
-    private HostedModel start(EngineOptions options, ModelStarter starter) {
-        EngineConfig config = options.toConfig(executorCores());
+    private HostedModel start(EngineOptions options, int gpu, ModelStarter starter) {
+        EngineConfig config = options.toConfig(executorCores(), gpu);
         long begin = System.nanoTime();
         HostedModel started = starter.start(config);
         log.info(

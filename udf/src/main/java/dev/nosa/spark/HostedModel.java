@@ -24,6 +24,18 @@ final class HostedModel {
         return chat;
     }
 
+    /** Throws with the first cause if the engine has failed; an executor of a cluster then ends. */
+    void checkAlive() {
+        try {
+            engine.checkAlive();
+        } catch (IllegalStateException e) {
+            if (e.getCause() != null) { // failed, and not just closed
+                ExecutorExit.engineFailed(e);
+            }
+            throw e;
+        }
+    }
+
     /** A task begins to submit. */
     void enter() {
         tasks.incrementAndGet();
@@ -35,8 +47,8 @@ final class HostedModel {
     }
 
     /** Requests that each task may have in flight: together twice the batch, so that it is refilled without a wait. */
-    int window(int maxBatch) {
+    int window() {
         int sharers = Math.max(1, tasks.get());
-        return Math.max(1, (2 * maxBatch + sharers - 1) / sharers);
+        return Math.max(1, (2 * engine.maxBatch() + sharers - 1) / sharers);
     }
 }

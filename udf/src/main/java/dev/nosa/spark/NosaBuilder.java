@@ -95,13 +95,13 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
         return self();
     }
 
-    /** Documents that run at once on an executor; default 8. */
+    /** Documents that run at once on an executor; 0: 8 on CPU, what the memory holds on a GPU. */
     public B maxBatch(int value) {
         engine.maxBatch(value);
         return self();
     }
 
-    /** Prompt tokens computed in one step; default 256. */
+    /** Prompt tokens computed in one step; 0: 256 on CPU, 8,192 on a GPU. */
     public B maxStepTokens(int value) {
         engine.maxStepTokens(value);
         return self();
@@ -113,7 +113,15 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
         return self();
     }
 
-    /** Blocks on the device per sequence, layer and KV head; 0: twice the selection. */
+    /** {@code offload}: the device holds some blocks of the KV cache, {@code resident}: all. */
+    public B memory(String value) {
+        engine.memory(value);
+        return self();
+    }
+
+    /**
+     * Blocks on the device per sequence, layer and KV head; 0: twice the selection on CPU, what the memory holds on a GPU.
+     */
     public B slots(int value) {
         engine.slots(value);
         return self();

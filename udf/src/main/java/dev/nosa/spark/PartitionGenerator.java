@@ -103,7 +103,7 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
     }
 
     private void submitUpToWindow() throws InterruptedException {
-        while (pending < model.window(options.engine().maxBatch()) && input.hasNext()) {
+        while (pending < model.window() && input.hasNext()) {
             checkRunning();
             submit(input.next());
             pending++;
@@ -161,7 +161,7 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
         if (row.handle() != null) {
             inFlight.remove(row.handle());
             if (result.status().equals(ResultRow.ERROR)) {
-                model.engine().checkAlive(); // a dead engine fails the task, so that no row is lost to it
+                model.checkAlive(); // a dead engine fails the task, so that no row is lost to it
             }
         }
         if (progress != null) {

@@ -128,16 +128,16 @@ class ExecutorEngineTest {
     void theTasksOfAnExecutorShareTwiceTheBatch() {
         HostedModel model = engine.hosted();
         model.enter();
-        assertThat(model.window(8)).isEqualTo(16);
+        assertThat(model.window()).isEqualTo(16);
         model.enter();
         model.enter();
-        assertThat(model.window(8)).isEqualTo(6);
+        assertThat(model.window()).isEqualTo(6);
         model.leave();
-        assertThat(model.window(8)).isEqualTo(8);
+        assertThat(model.window()).isEqualTo(8);
         for (int task = 0; task < 100; task++) {
             model.enter();
         }
-        assertThat(model.window(8)).isEqualTo(1);
+        assertThat(model.window()).isEqualTo(1);
     }
 
     private HostedModel start(EngineConfig config) {

@@ -24,6 +24,8 @@ import java.util.concurrent.CopyOnWriteArrayList;
  * an error. Requests end at once, or when the test says so.
  */
 final class FakeEngine implements InferenceEngine {
+    static final int MAX_BATCH = 8;
+
     private final Tokenizer tokenizer = new ByteTokenizer();
     private final ModelConfig model;
     private final boolean endAtOnce;
@@ -69,6 +71,11 @@ final class FakeEngine implements InferenceEngine {
     FakeEngine(int maxPositions, boolean endAtOnce) {
         this.model = TinyModel.builder().maxPositions(maxPositions).build().config();
         this.endAtOnce = endAtOnce;
+    }
+
+    @Override
+    public int maxBatch() {
+        return MAX_BATCH;
     }
 
     HostedModel hosted() {

@@ -43,7 +43,7 @@ class NosaBuilderTest {
                 Arguments.of(generate().textColumn(" "), "text-column is empty"),
                 Arguments.of(generate().idColumn(""), "id-column is empty"),
                 Arguments.of(generate().backend("gpu"), "backend = gpu: must be auto, cpu or cuda"),
-                Arguments.of(generate().maxBatch(0), "max-batch = 0"),
+                Arguments.of(generate().maxBatch(-1), "max-batch = -1"),
                 Arguments.of(generate().maxStepTokens(100), "max-step-tokens = 100: must be a multiple of 64"),
                 Arguments.of(generate().kvDtype("f16"), "kv-dtype = f16: must be f32 or bf16"));
     }

@@ -126,7 +126,7 @@ class NosaGenerateTest {
         run(builder().build(), LocalSpark.documents(4), 4);
         assertThat(ExecutorEngine.started() - before).isLessThanOrEqualTo(1);
         Dataset<Row> other = builder().maxBatch(3).build().transform(LocalSpark.dataset(LocalSpark.documents(2), 1));
-        assertThatThrownBy(other::collectAsList).hasStackTraceContaining("max-batch = 8, but 3 is asked for");
+        assertThatThrownBy(other::collectAsList).hasStackTraceContaining("max-batch = 0, but 3 is asked for");
     }
 
     @Test

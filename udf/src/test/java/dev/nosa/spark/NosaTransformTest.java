@@ -213,7 +213,7 @@ class NosaTransformTest {
                         .build()
                         .transform(documents(texts(1), 1))
                         .collectAsList())
-                .hasStackTraceContaining("max-batch = 8, but 3 is asked for");
+                .hasStackTraceContaining("max-batch = 0, but 3 is asked for");
     }
 
     @Test

@@ -23,7 +23,7 @@ import org.apache.spark.sql.types.StructType;
 import org.junit.jupiter.api.Test;
 
 class PartitionGeneratorTest {
-    private static final int MAX_BATCH = 4;
+    private static final int MAX_BATCH = FakeEngine.MAX_BATCH;
 
     private final AtomicInteger read = new AtomicInteger();
     private final AtomicBoolean killed = new AtomicBoolean();
@@ -100,7 +100,9 @@ class PartitionGeneratorTest {
         assertThat(manual.requests().stream()
                         .filter(FakeEngine.Pending::isCancelled)
                         .map(FakeEngine.Pending::id))
-                .containsExactly("id1", "id2", "id3", "id4", "id5", "id6", "id7");
+                .containsExactlyElementsOf(IntStream.range(1, 2 * MAX_BATCH)
+                        .mapToObj(i -> "id" + i)
+                        .toList());
     }
 
     @Test

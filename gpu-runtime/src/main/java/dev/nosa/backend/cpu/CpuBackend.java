@@ -6,9 +6,11 @@ import dev.nosa.backend.BatchInputs;
 import dev.nosa.backend.ImportanceWeights;
 import dev.nosa.backend.KvStore;
 import dev.nosa.backend.KvTraffic;
+import dev.nosa.backend.TokenChoice;
 import dev.nosa.backend.Weight;
 import dev.nosa.cache.KvLayout;
 import dev.nosa.checkpoint.CheckpointTensor;
+import dev.nosa.sample.Sampler;
 import dev.nosa.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +20,9 @@ import java.util.List;
  * the machine, and blocks are really copied between them.
  */
 public final class CpuBackend implements Backend {
+    /** A continuation of 1,000 tokens would else need 1,000 vocabularies. */
+    private static final int MAX_LOGIT_ROWS = 64;
+
     private final boolean bf16Weights;
     private final CpuThreads threads;
     private final CpuWorker[] workers;
@@ -73,7 +78,12 @@ public final class CpuBackend implements Backend {
     }
 
     @Override
-    public Tensor tensor(int rows, int cols) {
+    public Tensor residual(int rows, int cols) {
+        return CpuTensor.allocate(rows, cols);
+    }
+
+    @Override
+    public Tensor activation(int rows, int cols) {
         return CpuTensor.allocate(rows, cols);
     }
 
@@ -158,8 +168,43 @@ public final class CpuBackend implements Backend {
     }
 
     @Override
-    public void read(Tensor tensor, int row, float[] target) {
-        System.arraycopy(CpuTensor.data(tensor), row * tensor.cols(), target, 0, tensor.cols());
+    public int maxLogitRows() {
+        return MAX_LOGIT_ROWS;
+    }
+
+    @Override
+    public int[] sample(Tensor logits, List<TokenChoice> choices) {
+        float[] row = new float[logits.cols()];
+        int[] tokens = new int[choices.size()];
+        for (int i = 0; i < tokens.length; i++) {
+            TokenChoice choice = choices.get(i);
+            read(logits, choice.row(), row);
+            int bad = Sampler.firstNotFinite(row);
+            tokens[i] = bad >= 0
+                    ? -1 - bad
+                    : Sampler.sample(row, choice.params(), choice.history(), choice.historyLength(), choice.position());
+        }
+        return tokens;
+    }
+
+    @Override
+    public float[] logProbs(Tensor logits, int[] rows, int[] tokens) {
+        float[] row = new float[logits.cols()];
+        float[] result = new float[rows.length];
+        double denominator = Double.NaN;
+        for (int i = 0; i < rows.length; i++) {
+            if (i == 0 || rows[i] != rows[i - 1]) {
+                read(logits, rows[i], row);
+                denominator = Sampler.firstNotFinite(row) >= 0 ? Double.NaN : Sampler.logSumExp(row);
+            }
+            result[i] = (float) (row[tokens[i]] - denominator);
+        }
+        return result;
+    }
+
+    @Override
+    public void read(Tensor logits, int row, float[] target) {
+        System.arraycopy(CpuTensor.data(logits), row * logits.cols(), target, 0, logits.cols());
     }
 
     @Override

@@ -1,0 +1,395 @@
+package dev.nosa.backend.cuda;
+
+import dev.nosa.backend.Backend;
+import dev.nosa.backend.Backends.Options;
+import dev.nosa.backend.BatchInputs;
+import dev.nosa.backend.BatchInputs.Slice;
+import dev.nosa.backend.DeviceRates;
+import dev.nosa.backend.ImportanceWeights;
+import dev.nosa.backend.KvStore;
+import dev.nosa.backend.KvTraffic;
+import dev.nosa.backend.TokenChoice;
+import dev.nosa.backend.Weight;
+import dev.nosa.cache.BlockTable;
+import dev.nosa.cache.DeviceMemory;
+import dev.nosa.checkpoint.CheckpointTensor;
+import dev.nosa.sample.Sampler;
+import dev.nosa.tensor.Tensor;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * BF16 on an NVIDIA GPU: products through cublasLt, everything else in kernels of its own, K and V in pinned host memory with
+ * slots on the GPU. The residual stream, scores, softmax and logits are F32.
+ *
+ * <p>A batch of decodes is widened to a bucket, recorded once as a CUDA graph and replayed; what changes from step to step
+ * lies in device memory. A batch with prompts is launched kernel by kernel. Engine thread.
+ */
+public final class CudaBackend implements Backend {
+    private static final Logger log = LoggerFactory.getLogger(CudaBackend.class);
+
+    private static final int BUCKET = 8;
+    private static final long RUNNING = -1;
+    /** A continuation's logits are computed that many at a time at least. */
+    private static final int MIN_LOGIT_ROWS = 32;
+    /** Of tensors in the workspace. */
+    private static final long ALIGNMENT_SLACK = 16 << 10;
+    /** Kernels, recorded graphs, tables. */
+    private static final long DRIVER_BYTES = 1L << 30;
+
+    private final CudaContext context;
+    private final CudaStream stream;
+    private final CublasLt blas;
+    private final CudaKvStore store;
+    private final CudaAttention attention;
+    private final Elementwise elementwise;
+    private final TokenKernels sampling;
+    private final StepTables tables;
+    private final CudaEvent stepBegin;
+    private final CudaEvent stepEnd;
+    private final Workspace workspace;
+    private final Deque<AutoCloseable> parts;
+    private final Map<Integer, Recorded> recorded = new HashMap<>();
+    private final int maxBatch;
+    /** What the model of a batch with prompts took of the workspace, or {@link #RUNNING}. */
+    private long modelEnd = RUNNING;
+
+    /** The decode step of one bucket: after its first run, a graph. */
+    private static final class Recorded {
+        private CudaGraph graph;
+        private CudaTensor result;
+    }
+
+    /** @param parts receives what is to be closed, the last first, also if this fails */
+    private CudaBackend(Options options, Deque<AutoCloseable> parts) {
+        this.parts = parts;
+        context = own(CudaContext.open(options.device()));
+        log.info("{}", context.device());
+        // Pinning takes a second for each GiB, so it goes on while the weights are read.
+        boolean offload = options.layout().offloads(options.maxContext());
+        PinnedArena host =
+                own(PinnedArena.start(context, options.layout().hostBlockBytes(), offload ? options.hostBlocks() : 0));
+        stream = own(new CudaStream(context));
+        KernelLibrary library = own(KernelLibrary.load(context));
+        blas = own(CublasLt.open(context, CublasLt.WORKSPACE_BYTES));
+        maxBatch = options.maxBatch();
+        workspace = own(new Workspace(context, workspaceBytes(options)));
+        tables = own(new StepTables(context, stream, options.maxStepTokens() + padded(maxBatch)));
+        store = own(new CudaKvStore(
+                context,
+                stream,
+                library,
+                options.shape(),
+                options.layout(),
+                host,
+                options.maxRows(),
+                options.maxContext(),
+                options.devicePages()));
+        attention = own(new CudaAttention(
+                context,
+                stream,
+                library,
+                options.shape(),
+                store,
+                workspace,
+                tables,
+                padded(maxBatch),
+                options.maxContext()));
+        stepBegin = own(new CudaEvent(context, true));
+        stepEnd = own(new CudaEvent(context, true));
+        elementwise = new Elementwise(library, stream);
+        sampling = own(new TokenKernels(context, stream, library, Math.max(maxBatch, MIN_LOGIT_ROWS)));
+    }
+
+    private <T extends AutoCloseable> T own(T part) {
+        parts.push(part);
+        return part;
+    }
+
+    /**
+     * Takes the GPU's memory; the calling thread may upload weights.
+     *
+     * @throws IllegalArgumentException if there are no kernels for the model's shape
+     */
+    public static CudaBackend open(Options options) {
+        SupportedShapes.check(options.shape(), options.layout(), options.maxContext());
+        Deque<AutoCloseable> parts = new ArrayDeque<>();
+        try {
+            return new CudaBackend(options, parts);
+        } catch (RuntimeException e) {
+            parts.forEach(CudaKvStore::closeQuietly);
+            throw e;
+        }
+    }
+
+    /** What the GPU has and needs; the layout's slots, the batch and the numbers of pages and blocks are not read. */
+    public static DeviceMemory memory(Options options) {
+        SupportedShapes.check(options.shape(), options.layout(), options.maxContext());
+        try (CudaContext context = CudaContext.open(options.device())) {
+            long sequence = sequenceBytes(options);
+            long fixed = options.size().weights() * Short.BYTES
+                    + stepBytes(options, options.maxStepTokens())
+                    + PrefillAttention.scratchBytes(options.shape(), options.layout(), options.maxContext())
+                    + MIN_LOGIT_ROWS * sequence
+                    + CublasLt.WORKSPACE_BYTES
+                    + DRIVER_BYTES;
+            return new DeviceMemory(context.freeBytes(), fixed, sequence, HostMemory.pinnable());
+        }
+    }
+
+    /** What the GPU can do at best; takes 2 GiB of its memory for a moment. */
+    public static DeviceRates rates(int device) {
+        try (CudaContext context = CudaContext.open(device);
+                CudaStream stream = new CudaStream(context);
+                CublasLt blas = CublasLt.open(context, CublasLt.WORKSPACE_BYTES)) {
+            return CudaRates.measure(context, stream, blas);
+        }
+    }
+
+    /** For measurements: every head replaces so many blocks in each step by random ones; -1: what the model selects. */
+    public void replaceSelection(int blocks) {
+        attention.replaceSelection(blocks);
+    }
+
+    /** For measurements: fills a host block with another's K and V, on any thread. */
+    public void copyHostBlock(int from, int to) {
+        store.copyHostBlock(from, to);
+    }
+
+    /** For measurements: milliseconds from the begin of the last batch's work on the GPU to its results. */
+    public float stepMillis() {
+        return stepEnd.millisSince(stepBegin);
+    }
+
+    /** Waits for all work, copies to the host tier included. */
+    public void synchronize() {
+        context.synchronize();
+    }
+
+    private static long workspaceBytes(Options options) {
+        return stepBytes(options, options.maxStepTokens())
+                + PrefillAttention.scratchBytes(options.shape(), options.layout(), options.maxContext())
+                + (padded(options.maxBatch()) + MIN_LOGIT_ROWS) * sequenceBytes(options);
+    }
+
+    /** Activations and queries of a step's tokens. */
+    private static long stepBytes(Options options, int tokens) {
+        long queries = (long) options.shape().heads() * options.shape().headDim();
+        long token = options.size().residual() * Float.BYTES + (options.size().activations() + queries) * Short.BYTES;
+        return tokens * token + ALIGNMENT_SLACK;
+    }
+
+    /** Activations, scores and logits of one decoding sequence. */
+    private static long sequenceBytes(Options options) {
+        long logits =
+                (long) options.size().vocab() * Float.BYTES + options.size().hidden() * Short.BYTES;
+        return stepBytes(options, 1)
+                + logits
+                + DecodeAttention.scratchBytes(options.shape(), options.layout(), options.maxContext());
+    }
+
+    @Override
+    public String name() {
+        return "cuda";
+    }
+
+    @Override
+    public Weight upload(List<CheckpointTensor> stacked) {
+        long rows = stacked.stream().mapToLong(tensor -> tensor.shape()[0]).sum();
+        return keep(
+                stacked, Math.toIntExact(rows), Math.toIntExact(stacked.get(0).shape()[1]));
+    }
+
+    @Override
+    public Weight uploadVector(List<CheckpointTensor> vectors) {
+        long size = vectors.stream().mapToLong(CheckpointTensor::elements).sum();
+        return keep(vectors, 1, Math.toIntExact(size));
+    }
+
+    private Weight keep(List<CheckpointTensor> stacked, int rows, int cols) {
+        return own(CudaWeight.upload(context, stacked, rows, cols));
+    }
+
+    @Override
+    public Tensor residual(int rows, int cols) {
+        return workspace.tensor(rows, cols, true);
+    }
+
+    @Override
+    public Tensor activation(int rows, int cols) {
+        return workspace.tensor(rows, cols, false);
+    }
+
+    @Override
+    public Tensor run(BatchInputs batch, Function<BatchInputs, Tensor> model) {
+        stepBegin.record(stream);
+        store.begin(batch);
+        workspace.clear();
+        modelEnd = RUNNING;
+        if (batch.isDecode()) {
+            return decode(batch, model);
+        }
+        tables.upload(batch);
+        Tensor result = model.apply(batch);
+        store.writeOut(batch);
+        modelEnd = workspace.mark();
+        return result;
+    }
+
+    /** The first batch of a bucket runs as it is, which readies kernels and products; the second is recorded. */
+    private Tensor decode(BatchInputs batch, Function<BatchInputs, Tensor> model) {
+        int bucket = bucket(batch.tokens().length);
+        BatchInputs padded = widened(batch, bucket);
+        tables.upload(padded);
+        Recorded step = recorded.get(bucket);
+        if (step == null) {
+            recorded.put(bucket, new Recorded());
+            return model.apply(padded);
+        }
+        if (step.graph == null) {
+            step.graph = own(CudaGraph.capture(context, stream, () -> step.result = (CudaTensor) model.apply(padded)));
+        }
+        step.graph.launch(stream);
+        return step.result;
+    }
+
+    /** Sizes with little padding: 1, 2, 4, then multiples of 8. */
+    private static int bucket(int rows) {
+        return rows <= 2 ? rows : rows <= 4 ? 4 : padded(rows);
+    }
+
+    private static int padded(int rows) {
+        return (rows + BUCKET - 1) / BUCKET * BUCKET;
+    }
+
+    private static BatchInputs widened(BatchInputs batch, int rows) {
+        List<Slice> slices = new ArrayList<>(batch.slices());
+        for (int i = slices.size(); i < rows; i++) {
+            slices.add(new Slice(i, 1, 0, StepTables.NO_ROW, new BlockTable(), true));
+        }
+        return new BatchInputs(Arrays.copyOf(batch.tokens(), rows), slices);
+    }
+
+    @Override
+    public void embed(Weight table, BatchInputs batch, Tensor out) {
+        elementwise.embed((CudaWeight) table, tables.tokens(), (CudaTensor) out);
+    }
+
+    @Override
+    public void rmsNorm(Tensor x, Weight gain, float eps, Tensor out) {
+        elementwise.rmsNorm((CudaTensor) x, (CudaWeight) gain, eps, (CudaTensor) out);
+    }
+
+    @Override
+    public void linear(Tensor x, Weight w, Weight bias, BatchInputs batch, Tensor out) {
+        multiply((CudaTensor) x, (CudaWeight) w, (CudaWeight) bias, false, (CudaTensor) out);
+    }
+
+    @Override
+    public void addLinear(Tensor x, Weight w, Weight bias, BatchInputs batch, Tensor out) {
+        multiply((CudaTensor) x, (CudaWeight) w, (CudaWeight) bias, true, (CudaTensor) out);
+    }
+
+    @Override
+    public void siluMul(Tensor gateUp, Tensor out) {
+        elementwise.siluMul((CudaTensor) gateUp, (CudaTensor) out);
+    }
+
+    @Override
+    public void attention(int layer, Tensor qkv, ImportanceWeights importance, BatchInputs batch, Tensor out) {
+        attention.run(layer, (CudaTensor) qkv, importance, batch, (CudaTensor) out);
+    }
+
+    @Override
+    public Tensor logits(Tensor hidden, Weight head, int[] rows) {
+        if (modelEnd != RUNNING) {
+            workspace.back(modelEnd); // the logits before these have been read
+        }
+        CudaTensor picked = (CudaTensor) hidden;
+        if (!isEveryRow(rows, hidden.rows())) {
+            picked = workspace.tensor(rows.length, hidden.cols(), false);
+            for (int i = 0; i < rows.length; i++) {
+                workspace.copyRow(stream, (CudaTensor) hidden, rows[i], picked, i);
+            }
+        }
+        CudaTensor out = workspace.tensor(rows.length, head.rows(), true);
+        multiply(picked, (CudaWeight) head, null, false, out);
+        return out;
+    }
+
+    private static boolean isEveryRow(int[] rows, int count) {
+        boolean every = rows.length == count;
+        for (int i = 0; every && i < count; i++) {
+            every = rows[i] == i;
+        }
+        return every;
+    }
+
+    private void multiply(CudaTensor x, CudaWeight w, CudaWeight bias, boolean add, CudaTensor out) {
+        Product.Type type = out.wide() ? Product.Type.F32 : Product.Type.BF16;
+        Product product = new Product(x.rows(), w.rows(), w.cols(), type, add, bias != null);
+        blas.multiply(stream, product, x.address(), w.address(), bias == null ? 0 : bias.address(), out.address());
+    }
+
+    @Override
+    public int maxLogitRows() {
+        return Math.max(maxBatch, MIN_LOGIT_ROWS);
+    }
+
+    @Override
+    public int[] sample(Tensor logits, List<TokenChoice> choices) {
+        int[] likeliest = sampling.argMax((CudaTensor) logits, stepEnd);
+        float[] row = null;
+        int[] tokens = new int[choices.size()];
+        for (int i = 0; i < tokens.length; i++) {
+            TokenChoice choice = choices.get(i);
+            tokens[i] = likeliest[choice.row()];
+            if (tokens[i] >= 0 && !choice.isArgMax()) {
+                row = row == null ? new float[logits.cols()] : row;
+                read(logits, choice.row(), row);
+                tokens[i] = Sampler.sample(
+                        row, choice.params(), choice.history(), choice.historyLength(), choice.position());
+            }
+        }
+        return tokens;
+    }
+
+    @Override
+    public float[] logProbs(Tensor logits, int[] rows, int[] tokens) {
+        return sampling.logProbs((CudaTensor) logits, rows, tokens);
+    }
+
+    @Override
+    public void read(Tensor logits, int row, float[] target) {
+        workspace.read(((CudaTensor) logits).row(row), target);
+    }
+
+    @Override
+    public KvStore kv() {
+        return store;
+    }
+
+    @Override
+    public List<KvTraffic> takeTraffic(BatchInputs batch) {
+        return attention.traffic(batch);
+    }
+
+    @Override
+    public void bindThread() {
+        context.makeCurrent();
+    }
+
+    @Override
+    public void close() {
+        context.makeCurrent();
+        parts.forEach(CudaKvStore::closeQuietly);
+    }
+}

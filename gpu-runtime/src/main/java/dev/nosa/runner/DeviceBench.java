@@ -1,0 +1,240 @@
+package dev.nosa.runner;
+
+import dev.nosa.backend.Backends;
+import dev.nosa.backend.DeviceRates;
+import dev.nosa.backend.KvTraffic;
+import dev.nosa.backend.cuda.CudaBackend;
+import dev.nosa.cache.BlockTable;
+import dev.nosa.cache.DeviceMemory;
+import dev.nosa.cache.KvLayout;
+import dev.nosa.checkpoint.RandomCheckpoint;
+import dev.nosa.model.ModelConfig;
+import dev.nosa.sample.SamplingParams;
+import dev.nosa.sparse.AttentionMode;
+import dev.nosa.sparse.WindowMath;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.IntStream;
+
+/**
+ * Speed of one attention mode on a GPU, without engine or Spark: a model with random weights, one prompt of random tokens, and a
+ * batch of sequences that all go on from it, each with host blocks of its own.
+ */
+public final class DeviceBench implements AutoCloseable {
+    private static final int DEVICE = 0;
+    private static final int CHUNK = 8192;
+    private static final int WARM_UP_STEPS = 6;
+
+    private final ModelConfig model;
+    private final AttentionMode mode;
+    private final Plan plan;
+    private final int batch;
+    private final KvLayout layout;
+    private final CudaBackend backend;
+    private final ModelRunner runner;
+    private final int blocksPerRow;
+    private final Map<Integer, BlockTable> tables = new HashMap<>();
+    private int[] tokens;
+    private int position;
+
+    /**
+     * What to measure.
+     *
+     * @param context tokens of the prompt
+     * @param newTokens decode steps of one measurement
+     * @param repeats measurements, of which the median counts
+     * @param slots blocks of a sequence, layer and KV head
+     * @param turnover blocks that each head replaces in each step; -1: what the random weights select
+     */
+    public record Plan(int context, int newTokens, int repeats, int slots, int turnover) {
+        public int maxTokens() {
+            return context + WARM_UP_STEPS + newTokens * repeats + 1;
+        }
+    }
+
+    /**
+     * Decoding of a batch.
+     *
+     * @param millis of a step, median
+     * @param hostMillis of them, mean, in which the GPU had nothing to do
+     * @param turnover blocks fetched per KV head and step
+     * @param linkBytes fetched and written in a step
+     */
+    public record Decode(int batch, double millis, double hostMillis, double turnover, double linkBytes) {
+        public double tokensPerSecond() {
+            return batch / millis * 1e3;
+        }
+    }
+
+    /** The layout of a model in BF16 pages. */
+    public static KvLayout layout(ModelConfig model, AttentionMode mode, int slots) {
+        return new KvLayout(
+                model.layers(),
+                model.kvHeads(),
+                model.headDim(),
+                mode,
+                model.sparse(),
+                slots,
+                Short.BYTES,
+                Short.BYTES,
+                true);
+    }
+
+    /** What the GPU has, and the model needs. */
+    public static DeviceMemory memory(ModelConfig model, AttentionMode mode, int slots, int maxContext) {
+        KvLayout layout = layout(model, mode, slots);
+        RunnerOptions options = new RunnerOptions(Backends.CUDA, DEVICE, 0, 0, maxContext, 0, 0, CHUNK, "bf16", 0);
+        return ModelRunners.deviceMemory(model, layout, options);
+    }
+
+    public static DeviceRates rates() {
+        return CudaBackend.rates(DEVICE);
+    }
+
+    /** @param pages of the device tier */
+    public DeviceBench(ModelConfig model, AttentionMode mode, Plan plan, int batch, int pages) {
+        this.model = model;
+        this.mode = mode;
+        this.plan = plan;
+        this.batch = batch;
+        layout = layout(model, mode, plan.slots());
+        blocksPerRow = WindowMath.blocks(plan.maxTokens(), model.sparse());
+        RunnerOptions options = new RunnerOptions(
+                Backends.CUDA, DEVICE, blocksPerRow * batch, pages, plan.maxTokens(), batch, batch, CHUNK, "bf16", 0);
+        backend = (CudaBackend) Backends.create(Backends.CUDA, ModelRunners.options(model, layout, options));
+        runner = ModelRunners.create(model, mode, new RandomCheckpoint(), backend);
+    }
+
+    /** Prefills the prompt {@code repeats} times and returns the median of tokens per second; the last one stays. */
+    public double prefill() {
+        int[] prompt = new Random(1).ints(plan.context(), 0, model.vocabSize()).toArray();
+        double[] speeds = new double[plan.repeats()];
+        for (int i = -1; i < speeds.length; i++) {
+            if (i >= 0) {
+                runner.release(0);
+            }
+            runner.open(0, plan.maxTokens());
+            long start = System.nanoTime();
+            int token = fill(prompt);
+            if (i >= 0) {
+                speeds[i] = plan.context() / seconds(start);
+            }
+            tokens = new int[batch];
+            Arrays.fill(tokens, token);
+        }
+        position = plan.context();
+        return median(speeds);
+    }
+
+    private int fill(int[] prompt) {
+        int token = SequenceOutput.NO_TOKEN;
+        for (int start = 0; start < prompt.length; start += CHUNK) {
+            int end = Math.min(prompt.length, start + CHUNK);
+            TokenRequest request = end == prompt.length ? greedy() : TokenRequest.NONE;
+            int[] chunk = Arrays.copyOfRange(prompt, start, end);
+            token = runner.run(List.of(new SequenceInput(0, start, chunk, table(0), false, request)))
+                    .get(0)
+                    .token();
+        }
+        return token;
+    }
+
+    /** Decodes the batch from the prompt of {@link #prefill} on. */
+    public Decode decode() {
+        for (int row = 1; row < batch; row++) {
+            runner.fork(0, row, plan.context(), plan.maxTokens());
+        }
+        backend.synchronize();
+        int finished = plan.context() / model.sparse().blockSize();
+        IntStream.range(blocksPerRow, blocksPerRow * batch)
+                .parallel()
+                .filter(block -> block % blocksPerRow < finished)
+                .forEach(block -> backend.copyHostBlock(block % blocksPerRow, block));
+        backend.replaceSelection(plan.turnover());
+        for (int i = 0; i < WARM_UP_STEPS; i++) {
+            step();
+        }
+        double[] millis = new double[plan.repeats()];
+        KvTraffic traffic = KvTraffic.NONE;
+        double hostMillis = 0;
+        for (int i = 0; i < millis.length; i++) {
+            long start = System.nanoTime();
+            for (int n = 0; n < plan.newTokens(); n++) {
+                traffic = traffic.plus(step());
+                hostMillis -= backend.stepMillis();
+            }
+            millis[i] = seconds(start) * 1e3 / plan.newTokens();
+            hostMillis += seconds(start) * 1e3;
+        }
+        double steps = (double) plan.newTokens() * plan.repeats();
+        double heads = (double) model.layers() * model.kvHeads() * batch;
+        double bytes = (double) traffic.bytesFetched() + traffic.bytesWritten();
+        return new Decode(batch, median(millis), hostMillis / steps, traffic.missed() / heads / steps, bytes / steps);
+    }
+
+    private KvTraffic step() {
+        List<SequenceInput> inputs = new ArrayList<>(batch);
+        for (int row = 0; row < batch; row++) {
+            inputs.add(new SequenceInput(row, position, new int[] {tokens[row]}, table(row), true, greedy()));
+        }
+        position++;
+        KvTraffic traffic = KvTraffic.NONE;
+        List<SequenceOutput> outputs = runner.run(inputs);
+        for (int row = 0; row < batch; row++) {
+            tokens[row] = outputs.get(row).token();
+            traffic = traffic.plus(outputs.get(row).traffic());
+        }
+        return traffic;
+    }
+
+    private BlockTable table(int row) {
+        return tables.computeIfAbsent(
+                row,
+                any -> BlockTable.of(IntStream.range(row * blocksPerRow, (row + 1) * blocksPerRow)
+                        .toArray()));
+    }
+
+    /**
+     * The least time of a decode step at this batch, in milliseconds: the largest of device memory, link and arithmetic.
+     *
+     * @param turnover blocks fetched per KV head and step
+     */
+    public double floorMillis(DeviceRates rates, double turnover) {
+        double weights =
+                2.0 * (model.parameters() - (model.tiedEmbeddings() ? 0 : (double) model.vocabSize() * model.hidden()));
+        int blocks = WindowMath.blocks(position, model.sparse());
+        int attended = mode.isSparse() ? Math.min(model.sparse().maxBudget(), blocks) : blocks;
+        double pages = (double) attended * layout.hostBlockBytes();
+        double heads = (double) model.layers() * model.kvHeads();
+        double keys = mode.usesQueryScores()
+                ? heads * WindowMath.windows(position, model.sparse()) * model.headDim() * Short.BYTES
+                : 0;
+        double memory = (weights + batch * (pages + keys)) / rates.memory();
+        double link = batch * heads * turnover * layout.hostBlockBytes() / heads / rates.link();
+        double products = batch * weights / rates.products();
+        return 1e3 * Math.max(memory, Math.max(link, products));
+    }
+
+    private static TokenRequest greedy() {
+        return new TokenRequest.Sample(SamplingParams.GREEDY, new int[0], 0);
+    }
+
+    private static double seconds(long startNanos) {
+        return (System.nanoTime() - startNanos) / 1e9;
+    }
+
+    private static double median(double[] values) {
+        double[] sorted = values.clone();
+        Arrays.sort(sorted);
+        return sorted[sorted.length / 2];
+    }
+
+    @Override
+    public void close() {
+        runner.close();
+    }
+}
