@@ -67,6 +67,12 @@ public final class Sampler {
         return -1;
     }
 
+    /** The random number of a position, in [0, 1), from seed and position alone (SplitMix64's finalizer over both). */
+    public static double uniform(long seed, long position) {
+        long bits = mix(mix(seed + GOLDEN_GAMMA) + (position + 1) * GOLDEN_GAMMA);
+        return (bits >>> 11) * 0x1.0p-53;
+    }
+
     private static float[] penalize(float[] logits, float penalty, int[] history, int historyLength) {
         if (penalty == 1) {
             return logits;
@@ -190,12 +196,6 @@ public final class Sampler {
 
     private static int token(long key) {
         return Integer.MAX_VALUE - (int) key;
-    }
-
-    /** A number in [0, 1) from seed and position alone (SplitMix64's finalizer over both). */
-    private static double uniform(long seed, long position) {
-        long bits = mix(mix(seed + GOLDEN_GAMMA) + (position + 1) * GOLDEN_GAMMA);
-        return (bits >>> 11) * 0x1.0p-53;
     }
 
     private static long mix(long value) {

@@ -346,17 +346,18 @@ public final class CudaBackend implements Backend {
 
     @Override
     public int[] sample(Tensor logits, List<TokenChoice> choices) {
-        int[] likeliest = sampling.argMax((CudaTensor) logits, stepEnd);
+        int[] tokens = sampling.sample((CudaTensor) logits, choices, stepEnd);
         float[] row = null;
-        int[] tokens = new int[choices.size()];
         for (int i = 0; i < tokens.length; i++) {
             TokenChoice choice = choices.get(i);
-            tokens[i] = likeliest[choice.row()];
-            if (tokens[i] >= 0 && !choice.isArgMax()) {
+            if (!TokenKernels.picks(choice)) {
                 row = row == null ? new float[logits.cols()] : row;
                 read(logits, choice.row(), row);
-                tokens[i] = Sampler.sample(
-                        row, choice.params(), choice.history(), choice.historyLength(), choice.position());
+                int bad = Sampler.firstNotFinite(row);
+                tokens[i] = bad >= 0
+                        ? -1 - bad
+                        : Sampler.sample(
+                                row, choice.params(), choice.history(), choice.historyLength(), choice.position());
             }
         }
         return tokens;

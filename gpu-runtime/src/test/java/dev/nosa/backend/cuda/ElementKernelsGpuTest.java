@@ -12,12 +12,11 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Kernels on rows of activations and logits, by way of their launchers, against Java. */
+/** Kernels on rows of activations, by way of their launcher, and of logits, against Java. */
 @Tag("gpu")
 class ElementKernelsGpuTest {
     /** Of a BF16 result: one rounding, and one more step where F32 falls on the other side of a tie. */
@@ -127,9 +126,7 @@ class ElementKernelsGpuTest {
         int[] expected = Arrays.stream(logits)
                 .mapToInt(row -> Sampler.sample(row, SamplingParams.GREEDY, new int[0], 0, 0))
                 .toArray();
-        try (TokenKernels kernels = tokenKernels(logits.length)) {
-            assertThat(kernels.argMax(upload(logits))).containsExactly(expected);
-        }
+        assertThat(argMax(logits)).containsExactly(expected);
     }
 
     @ParameterizedTest
@@ -144,14 +141,10 @@ class ElementKernelsGpuTest {
         int[] expected = Arrays.stream(logits)
                 .mapToInt(row -> Math.min(0, -1 - Sampler.firstNotFinite(row)))
                 .toArray();
-        try (TokenKernels kernels = tokenKernels(logits.length)) {
-            int[] got = kernels.argMax(upload(logits));
-            assertThat(got).containsExactly(expected);
-            float[] logProbs =
-                    kernels.logProbs(upload(logits), IntStream.range(0, 8).toArray(), new int[8]);
-            for (int r = 0; r < logits.length; r++) {
-                assertThat(Float.isNaN(logProbs[r])).isEqualTo(r < logits.length - 1);
-            }
+        assertThat(argMax(logits)).containsExactly(expected);
+        float[] logProbs = logProbs(logits, IntStream.range(0, logits.length).toArray(), new int[logits.length]);
+        for (int r = 0; r < logits.length; r++) {
+            assertThat(Float.isNaN(logProbs[r])).isEqualTo(r < logits.length - 1);
         }
     }
 
@@ -167,35 +160,36 @@ class ElementKernelsGpuTest {
         }
         int[] rows = random.ints(50, 0, logits.length).toArray();
         int[] tokens = random.ints(50, 0, vocabulary).toArray();
-        try (TokenKernels kernels = tokenKernels(7)) { // more at once than it has room for
-            float[] got = kernels.logProbs(upload(logits), rows, tokens);
-            for (int i = 0; i < rows.length; i++) {
-                float expected = Sampler.logProb(logits[rows[i]], tokens[i]);
-                // expf is within 2 units of its last place, and the result is rounded to F32.
-                assertThat((double) got[i]).isCloseTo(expected, within(1e-6 + 2.4e-7 * Math.abs(expected)));
-            }
+        float[] got = logProbs(logits, rows, tokens);
+        for (int i = 0; i < rows.length; i++) {
+            float expected = Sampler.logProb(logits[rows[i]], tokens[i]);
+            // expf is within 2 units of its last place, and the result is rounded to F32.
+            assertThat((double) got[i]).isCloseTo(expected, within(1e-6 + 2.4e-7 * Math.abs(expected)));
         }
     }
 
-    @Test
-    void logProbsOfNothingAreNothing() {
-        try (TokenKernels kernels = tokenKernels(1)) {
-            assertThat(kernels.logProbs(upload(new float[1][9]), new int[0], new int[0]))
-                    .isEmpty();
-        }
+    private static int[] argMax(float[][] logits) {
+        DeviceBuffer result = bench.unwritten(4L * logits.length);
+        bench.args().putPointer(upload(logits)).putInt(logits[0].length).putPointer(result);
+        bench.launch("arg_max", KernelBench.grid(logits.length), 1024, 0);
+        return KernelBench.readInts(result);
     }
 
-    private static TokenKernels tokenKernels(int maxRows) {
-        return new TokenKernels(bench.context(), bench.stream(), bench.library(), maxRows);
+    private static float[] logProbs(float[][] logits, int[] rows, int[] tokens) {
+        DeviceBuffer result = bench.unwritten(4L * rows.length);
+        KernelArgs args = bench.args().putPointer(upload(logits)).putInt(logits[0].length);
+        args.putPointer(bench.ints(rows)).putPointer(bench.ints(tokens)).putPointer(result);
+        bench.launch("log_probs", KernelBench.grid(rows.length), 1024, 0);
+        return KernelBench.readFloats(result);
     }
 
-    private static CudaTensor upload(float[][] logits) {
+    private static DeviceBuffer upload(float[][] logits) {
         int columns = logits[0].length;
         float[] all = new float[logits.length * columns];
         for (int r = 0; r < logits.length; r++) {
             System.arraycopy(logits[r], 0, all, r * columns, columns);
         }
-        return tensor(bench.floats(all), logits.length, columns, true);
+        return bench.floats(all);
     }
 
     private static CudaWeight weight(float[] values, int rows, int columns) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.nosa.tensor.BFloat16;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 
@@ -74,7 +75,7 @@ final class KernelBench implements AutoCloseable {
         PinnedBuffer buffer = PinnedBuffer.allocate(context, bytes);
         arrays.add(buffer);
         byte[] fill = new byte[bytes];
-        java.util.Arrays.fill(fill, (byte) UNWRITTEN);
+        Arrays.fill(fill, (byte) UNWRITTEN);
         buffer.buffer().put(fill);
         return buffer;
     }

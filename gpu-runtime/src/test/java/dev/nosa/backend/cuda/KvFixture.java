@@ -7,6 +7,7 @@ import dev.nosa.tensor.BFloat16;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Deque;
 import java.util.LinkedList;
@@ -40,8 +41,11 @@ final class KvFixture {
     private final ByteBuffer struct;
     private ByteBuffer image;
 
-    /** @param rowSlots slots of each row; a prompt has one for every block */
-    KvFixture(KernelBench bench, KernelShape shape, KvLayout layout, int maxTokens, int... rowSlots) {
+    /**
+     * @param hostTier whether there is one; else its addresses are null
+     * @param rowSlots slots of each row; a prompt has one for every block
+     */
+    KvFixture(KernelBench bench, KernelShape shape, KvLayout layout, int maxTokens, boolean hostTier, int... rowSlots) {
         this.bench = bench;
         this.layout = layout;
         sparse = layout.sparse();
@@ -63,7 +67,7 @@ final class KvFixture {
             statePages[row] = take(free, states, states);
             hostBlocks[row] = take(freeBlocks, maxBlocks, maxBlocks);
         }
-        for (int first = 0; first < rows * maxBlocks; first += BLOCKS_PER_SLAB) {
+        for (int first = 0; hostTier && first < rows * maxBlocks; first += BLOCKS_PER_SLAB) {
             slabs.add(bench.pinned(BLOCKS_PER_SLAB * pageBytes));
         }
         memory = bench.unwritten((long) pageCount * pageBytes);
@@ -86,16 +90,15 @@ final class KvFixture {
     }
 
     private ByteBuffer struct(KernelShape shape, int[] rowSlots) {
-        DeviceBuffer addresses = bench.unwritten(8L * slabs.size());
+        DeviceBuffer addresses = bench.zeros(8L * (1 + rowSlots.length * maxBlocks / BLOCKS_PER_SLAB));
         addresses.copyFrom(
                 0, slabs.stream().mapToLong(PinnedBuffer::deviceAddress).toArray());
         ByteBuffer out = ByteBuffer.allocate(CudaKvStore.KERNEL_STRUCT_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         out.putLong(memory.address()).putLong(addresses.address());
         for (int[][] table : List.of(hostBlocks, pages, statePages)) {
-            out.putLong(bench.ints(java.util.Arrays.stream(table)
-                            .flatMapToInt(IntStream::of)
-                            .toArray())
-                    .address());
+            out.putLong(
+                    bench.ints(Arrays.stream(table).flatMapToInt(IntStream::of).toArray())
+                            .address());
         }
         out.putLong(slotBlock.address()).putLong(slotUsed.address());
         out.putLong(bench.ints(rowSlots).address()).putLong(pageBytes);
