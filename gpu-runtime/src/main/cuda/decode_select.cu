@@ -170,7 +170,7 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS, 2) decode_select(
         if (by_importance) pool_importance(kv, s, row, layer, head, windows, current);
         for (int i = threadIdx.x; random && i < slots; i += SELECT_THREADS) {
             int b = s.slot_block[i];
-            if (s.slot_key[i] / MAX_SLOTS != clock - 2 || is_forced(kv, b, current)) continue;
+            if (b < 0 || s.slot_key[i] / MAX_SLOTS != clock - 2 || is_forced(kv, b, current)) continue;
             s.first_key[b] = draw(turnover.seed ^ KEPT, row, layer, head, position, b);
             s.second_key[b] = 0;
             atomicAdd(&s.previous, 1);

@@ -43,13 +43,15 @@ extern "C" __global__ void __launch_bounds__(GATHER_THREADS) gather(
 // attention in all layers.
 //
 // rows and positions int [B], -1 in rows: padding.
-// Grid: (layers * kv_heads, B); block: 256. Writes 256 * D bytes to the host for each finished tail, layer and head.
+// Grid: (layers * kv_heads, B), for so many layers from first_layer on; block: 256. Writes 256 * D bytes to the host for
+// each finished tail, layer and head.
 extern "C" __global__ void __launch_bounds__(GATHER_THREADS) write_back(
-    KvCache kv, const int* rows, const int* positions) {
+    KvCache kv, int first_layer, const int* rows, const int* positions) {
     __shared__ int tail_slot;
     const int row = rows[blockIdx.y], position = positions[blockIdx.y];
     if (row < 0 || position % BLOCK_TOKENS != BLOCK_TOKENS - 1) return;
-    const int tail = position / BLOCK_TOKENS, layer = blockIdx.x / kv.kv_heads, head = blockIdx.x % kv.kv_heads;
+    const int tail = position / BLOCK_TOKENS, layer = first_layer + blockIdx.x / kv.kv_heads;
+    const int head = blockIdx.x % kv.kv_heads;
     const int* slot_block = kv.slot_block + kv.slots_of(row, layer, head);
     for (int slot = threadIdx.x; slot < kv.row_slots[row]; slot += GATHER_THREADS) {
         if (slot_block[slot] == tail) tail_slot = slot;

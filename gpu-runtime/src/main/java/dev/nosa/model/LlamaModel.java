@@ -36,7 +36,13 @@ public final class LlamaModel {
         int attended = config.heads() * config.headDim();
         int qkv = attended + 2 * config.kvHeads() * config.headDim();
         long activations = config.hidden() + qkv + attended + 3L * config.intermediate();
-        return new ModelSize(config.parameters(), config.hidden(), activations, config.hidden(), config.vocabSize());
+        return new ModelSize(
+                config.parameters(),
+                config.hidden(),
+                activations,
+                config.hidden(),
+                config.intermediate(),
+                config.vocabSize());
     }
 
     /** The normed hidden state of every token of the batch; the KV cache grows by them. */

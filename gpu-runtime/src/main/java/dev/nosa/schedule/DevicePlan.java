@@ -45,7 +45,8 @@ public record DevicePlan(KvLayout layout, MemoryBudget budget, int maxBatch, int
         long page = least.hostBlockBytes();
         int blocks = WindowMath.blocks(wishes.maxContext(), least.sparse());
         int statePages = least.statePages(wishes.maxContext());
-        int fewest = wishes.slots() > 0 ? Math.min(wishes.slots(), blocks) : least.slotsFor(wishes.maxContext());
+        KvLayout asked = wishes.slots() > 0 ? least.withSlots(Math.max(wishes.slots(), least.slots())) : least;
+        int fewest = asked.slotsFor(wishes.maxContext());
         // A prompt has all its blocks; behind it in the same step the next one may begin.
         int prompt = blocks - fewest + wishes.maxStepTokens() / least.sparse().blockSize() + 1;
         boolean offload = fewest < blocks;
@@ -68,6 +69,11 @@ public record DevicePlan(KvLayout layout, MemoryBudget budget, int maxBatch, int
         long fits = Math.min(left / each, host / (blocks * page));
         int batch = wishes.maxBatch() > 0 ? wishes.maxBatch() : (int) Math.max(1, Math.min(fits, MOST_SEQUENCES));
         long kvPages = (left - batch * memory.perSequence()) / page;
+        if (kvPages < fewest + statePages) {
+            throw new IllegalArgumentException("max-batch = " + batch + ": the scratch of so many sequences takes "
+                    + batch * memory.perSequence() + " of " + left + " bytes, which leaves no room for one of "
+                    + wishes.maxContext() + " tokens; lower --max-batch");
+        }
         int slots = fewest;
         if (wishes.slots() == 0) {
             slots = (int) Math.max(fewest, Math.min(kvPages / batch - statePages, blocks));
@@ -75,7 +81,8 @@ public record DevicePlan(KvLayout layout, MemoryBudget budget, int maxBatch, int
         // With slots for all blocks after all there is no host tier either; its blocks are but numbers then.
         int hostBlocks = (int) Math.min(Math.min(host / page, batch * (blocks + 1L)), Integer.MAX_VALUE);
         MemoryBudget budget = new MemoryBudget(Math.multiplyExact(2, batch), hostBlocks, kvPages * page);
-        DevicePlan plan = new DevicePlan(least.withSlots(slots), budget, batch, Math.toIntExact(kvPages + prompt));
+        KvLayout chosen = least.withSlots(Math.max(slots, least.slots()));
+        DevicePlan plan = new DevicePlan(chosen, budget, batch, Math.toIntExact(kvPages + prompt));
         plan.log(memory, wishes, fits);
         return plan;
     }

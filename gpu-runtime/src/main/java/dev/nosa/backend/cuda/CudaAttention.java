@@ -53,18 +53,23 @@ final class CudaAttention implements AutoCloseable {
                 prefill.run(layer, slice, weights, qkv.row(row), queries.row(row), out.row(row));
             } else if (!slice.decode()) { // a fork's tokens, one behind the other
                 for (int i = row; i < row + slice.count(); i++) {
-                    decode(layer, i, 1, weights, qkv, queries, out);
+                    // At once, since the layer may give a finished block's slot away before the last layer has it.
+                    decode.writeBack(layer, 1, decode(layer, i, 1, weights, qkv, queries, out));
+                    decode.beginAgain(layer);
                 }
             }
         }
         int decodes = decodes(batch);
         if (decodes > 0) {
-            decode(layer, qkv.rows() - decodes, decodes, weights, qkv, queries, out);
+            DecodeAttention.Lanes lanes = decode(layer, qkv.rows() - decodes, decodes, weights, qkv, queries, out);
+            if (layer == store.layout().layers() - 1) {
+                decode.writeBack(0, store.layout().layers(), lanes);
+            }
         }
         workspace.back(mark);
     }
 
-    private void decode(
+    private DecodeAttention.Lanes decode(
             int layer,
             int first,
             int count,
@@ -75,9 +80,7 @@ final class CudaAttention implements AutoCloseable {
         DecodeAttention.Lanes lanes =
                 new DecodeAttention.Lanes(count, tables.rows(first), tables.positions(first), tables.counters(first));
         decode.run(layer, lanes, weights, qkv.row(first), queries.row(first), out.row(first));
-        if (layer == store.layout().layers() - 1) {
-            decode.endStep(lanes);
-        }
+        return lanes;
     }
 
     private boolean isPrompt(Slice slice) {

@@ -120,7 +120,7 @@ public final class CudaBackend implements Backend {
      * @throws IllegalArgumentException if there are no kernels for the model's shape
      */
     public static CudaBackend open(Options options) {
-        SupportedShapes.check(options.shape(), options.layout(), options.maxContext());
+        SupportedShapes.check(options);
         Deque<AutoCloseable> parts = new ArrayDeque<>();
         try {
             return new CudaBackend(options, parts);
@@ -132,7 +132,7 @@ public final class CudaBackend implements Backend {
 
     /** What the GPU has and needs; the layout's slots, the batch and the numbers of pages and blocks are not read. */
     public static DeviceMemory memory(Options options) {
-        SupportedShapes.check(options.shape(), options.layout(), options.maxContext());
+        SupportedShapes.check(options);
         try (CudaContext context = CudaContext.open(options.device())) {
             long sequence = sequenceBytes(options);
             long fixed = options.size().weights() * Short.BYTES

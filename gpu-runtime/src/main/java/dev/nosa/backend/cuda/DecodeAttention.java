@@ -127,6 +127,11 @@ final class DecodeAttention implements AutoCloseable {
         workCounts.fill(stream, 0, workCounts.bytes(), 0);
     }
 
+    /** Queued between runs of the same layer in one step. */
+    void beginAgain(int layer) {
+        workCounts.fill(stream, (long) layer * Integer.BYTES, Integer.BYTES, 0);
+    }
+
     /** @param qkv row 0 is the first lane's, as in {@code queries} and {@code out} */
     void run(int layer, Lanes lanes, ImportanceAddresses weights, long qkv, long queries, long out) {
         int heads = layout.kvHeads();
@@ -237,13 +242,13 @@ final class DecodeAttention implements AutoCloseable {
         attention.launch(stream, splits, layout.kvHeads(), lanes.count(), ATTEND_THREADS, shared, args.all());
     }
 
-    /** Queued once after the layers of a step: finished tails go to the host tier. */
-    void endStep(Lanes lanes) {
+    /** Finished tails of some layers go to the host tier; behind the token's attention in them. */
+    void writeBack(int firstLayer, int layers, Lanes lanes) {
         if (!offload) {
             return;
         }
-        args.beginStep().putPointer(lanes.rows()).putPointer(lanes.positions());
-        writeBack.launch(stream, layout.layers() * layout.kvHeads(), lanes.count(), 1, COPY_THREADS, 0, args.all());
+        args.begin(firstLayer).putPointer(lanes.rows()).putPointer(lanes.positions());
+        writeBack.launch(stream, layers * layout.kvHeads(), lanes.count(), 1, COPY_THREADS, 0, args.all());
     }
 
     private KernelArgs begin(int layer, Lanes lanes) {

@@ -20,6 +20,7 @@ final class StepTables implements AutoCloseable {
     private final IntBuffer values;
     private final DeviceBuffer device;
     private final DeviceBuffer counters;
+    private final PinnedBuffer hostCounters;
 
     /** @param maxTokens tokens of a step, padding included */
     StepTables(CudaContext context, CudaStream stream, int maxTokens) {
@@ -29,6 +30,7 @@ final class StepTables implements AutoCloseable {
         values = host.buffer().asIntBuffer();
         device = DeviceBuffer.allocate(context, host.bytes());
         counters = DeviceBuffer.allocate(context, (long) maxTokens * COUNTERS * Long.BYTES);
+        hostCounters = PinnedBuffer.allocate(context, counters.bytes());
     }
 
     /** Queues the copy of a batch's tables, and zeroes the counters. The last step's have been read. */
@@ -67,16 +69,19 @@ final class StepTables implements AutoCloseable {
         return counters.address((long) token * COUNTERS * Long.BYTES);
     }
 
-    /** Counters of the first {@code count} tokens, when all work is done. */
+    /** Counters of the first {@code count} tokens; waits for the stream. */
     long[] readCounters(int count) {
         long[] read = new long[count * COUNTERS];
-        counters.copyTo(0, read);
+        counters.copyTo(stream, 0, hostCounters, 0, (long) read.length * Long.BYTES);
+        stream.synchronize();
+        hostCounters.buffer().asLongBuffer().get(0, read);
         return read;
     }
 
     @Override
     public void close() {
         counters.close();
+        hostCounters.close();
         device.close();
         host.close();
     }

@@ -220,7 +220,7 @@ final class DecodeSteps {
     }
 
     void writeBack() {
-        kv.args().putPointer(rows).putPointer(positions);
+        kv.args().putInt(0).putPointer(rows).putPointer(positions);
         bench.launch("write_back", KernelBench.grid(KernelShape.LAYERS * shape.kvHeads, lanes.size()), 256, 0);
     }
 
