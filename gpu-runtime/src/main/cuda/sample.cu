@@ -100,8 +100,9 @@ struct Choice {
     double random;  // in [0, 1)
 };
 
-// Sums of weights are exact, so that they depend on no order: a weight is a whole number of units, of which the best token
-// has 2^(31 + leading zeros of the vocabulary's size). Those of all tokens together stay below 2^63.
+// Sums of weights are exact, so that they depend on no order: a weight is rounded to a whole number of units, of which
+// the best token has 2^(31 + leading zeros of the vocabulary's size), 2^46 for 73,448 tokens. Those of all tokens
+// together stay below 2^63. A token below half a unit has none, and is never drawn.
 using Mass = unsigned long long;
 
 // Orders as the tokens are to be taken, the largest first: key of the score, then the lowest token.
@@ -168,7 +169,7 @@ __device__ __forceinline__ Mass warp_total(Mass x) {
 __device__ __forceinline__ Mass needed(Goal goal, const Choice& choice, Mass total) {
     if (goal == TOP_K) return choice.top_k;
     Mass need = goal == TOP_P ? Mass(ceil(choice.top_p * double(total))) : Mass(choice.random * double(total)) + 1;
-    return min(max(need, Mass(1)), total);
+    return min(need, total);
 }
 
 struct Crossing {
@@ -205,8 +206,8 @@ __device__ __forceinline__ Crossing cross(Mass first, Mass second, Goal goal, co
     return crossing;  // not written again before a barrier that follows
 }
 
-// The draw among all tokens, in the order of their numbers: the warps' shares of the vocabulary, then those of the share
-// that decides.
+// The draw among all tokens, in the order of their numbers: the warps' shares of the vocabulary, then those of the
+// share that decides.
 __device__ __forceinline__ int draw_by_token(const SampledRow& row, const Choice& choice) {
     int from = 0, end = row.vocabulary;
     Mass need = 0;
@@ -251,8 +252,8 @@ __device__ __forceinline__ int bucket_of(float score, float highest, float per_w
     return int(fminf((highest - score) * per_width, BUCKETS - 1));  // fminf: also where the product is not a number
 }
 
-// The least key of buckets 0 to `bucket`, or the one after the highest logit's. Each warp searches: of 32 keys, then of 32
-// between the last that is too low and the next, and so on.
+// The least key of buckets 0 to `bucket`, or the one after the highest logit's. Each warp searches: among 32 keys, then
+// among 32 between the last that is too low and the next, and so on.
 __device__ __forceinline__ unsigned least_key(float highest, float per_width, int bucket) {
     unsigned least = score_key(-LARGEST_FLOAT);
     for (int shift = 27;; shift = max(shift - 5, 0)) {
@@ -266,7 +267,8 @@ __device__ __forceinline__ unsigned least_key(float highest, float per_width, in
 
 // Lists the ranks from low to high, and those above too where these are few, the largest first and then zeros. False
 // where the former are too many. Zero is below every rank.
-__device__ __forceinline__ bool list_ranks(SampleMemory& memory, const SampledRow& row, Rank low, Rank high, bool& all) {
+__device__ __forceinline__ bool list_ranks(
+    SampleMemory& memory, const SampledRow& row, Rank low, Rank high, bool& all) {
     constexpr int HALF = LISTED / 2;
     if (threadIdx.x == 0) memory.above = memory.inside = 0;
     __syncthreads();
@@ -321,7 +323,7 @@ struct Search {
 __device__ __forceinline__ void find(
     SampleMemory& memory, const SampledRow& row, const Choice& choice, Goal goal, float reach, Search& search) {
     const int first = 2 * threadIdx.x, second = first + 1;
-    Mass need = 0, above = 0, above_bucket = 0;
+    Mass need = 0, above = 0;
     auto mass_of_token = [&](float score) { return goal == TOP_K ? Mass(1) : row.weight(score); };
     bool in_list = search.listed_from <= search.cut;
     int bucket = -1;
@@ -348,10 +350,9 @@ __device__ __forceinline__ void find(
         };
         Crossing crossing = cross(left(first), left(second), goal, choice, need);
         bucket = crossing.index;
-        above = above_bucket = crossing.before;
+        above = crossing.before;
         Rank low = Rank(least_key(row.highest, per_width, bucket)) << row.token_bits;
         Rank high = (Rank(least_key(row.highest, per_width, bucket - 1)) << row.token_bits) - 1;
-        low = max(low, search.cut);
         bool all;
         while (!list_ranks(memory, row, low, high, all)) {
             bucket = -1;
@@ -381,7 +382,7 @@ __device__ __forceinline__ void find(
     Crossing crossing = cross(listed(first), listed(second), goal, choice, need);
     search.cut = memory.list[crossing.index];
     search.last_bucket = goal == TOP_K ? -1 : bucket;
-    search.last_mass = above + crossing.through - above_bucket;
+    search.last_mass = crossing.through;
 }
 
 // result[i] = the token that Sampler.sample picks for choices[i], without repetition penalty; -1 - t where the logit of
@@ -413,9 +414,9 @@ extern "C" __global__ void __launch_bounds__(SAMPLE_THREADS) sample(
         if (threadIdx.x == 0) result[blockIdx.x] = token;
         return;
     }
-    // None of so many best is below the least of the threads' highest.
+    // None of so many best is below the least of the threads' highest, -infinity where a thread has no token.
     float mine = choice.top_k <= SAMPLE_THREADS ? highest : lowest;
-    float bound = least_of(threadIdx.x < vocabulary ? mine : INFINITY);
+    float bound = least_of(mine);
     // Tokens below weigh less than what the nucleus may leave out, or nothing.
     float reach = choice.temperature * fminf(logf(vocabulary / (1 - choice.top_p)), -LEAST_EXPONENT);
     Search search;
