@@ -3,23 +3,6 @@
 
 constexpr int APPEND_TOKENS = 4;     // of a thread block
 constexpr int APPEND_THREADS = 256;
-constexpr int VECTOR = 8;            // bf16 in 16 bytes
-
-__device__ __forceinline__ void load_floats(float (&x)[VECTOR], const bf16* source) {
-    uint4 raw = *reinterpret_cast<const uint4*>(source);
-    const __nv_bfloat162* pairs = reinterpret_cast<const __nv_bfloat162*>(&raw);
-#pragma unroll
-    for (int i = 0; i < VECTOR / 2; i++) {
-        float2 pair = __bfloat1622float2(pairs[i]);
-        x[2 * i] = pair.x;
-        x[2 * i + 1] = pair.y;
-    }
-}
-
-__device__ __forceinline__ void store_bf16(bf16* target, const float (&x)[VECTOR]) {
-    *reinterpret_cast<uint4*>(target) = make_uint4(
-        pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
-}
 
 // Where the K of a position lies; its V follows after 64 * D elements.
 __device__ __forceinline__ bf16* key_at(const KvCache& kv, int layer, int row, int head, int position) {

@@ -19,7 +19,6 @@
 #include "prefill_common.cuh"
 
 constexpr float SLACK = 8;          // powers of two
-constexpr float NO_SCORE = -1e30f;  // below every score, and finite
 constexpr int KEY_TILES = BLOCK_TOKENS / 8;
 
 // Softmax and output so far of a lane's rows lane / 4 + 8 * h of the warp's two 16 x D matrices m.

@@ -9,22 +9,14 @@
 //   right operand, its 8 columns twice: rows 0-7, columns 0-7; rows 0-7, columns 8-15; rows 8-15, columns 0-7; the rest
 // A right operand is named by the rows that it has in shared memory, where it lies transposed.
 #pragma once
-#include "kv_cache.cuh"
+#include "common.cuh"
 
-using bf16 = __nv_bfloat16;
-
-constexpr float LOG2E = 1.4426950408889634f;
-constexpr unsigned ALL_LANES = 0xffffffff;
 constexpr int COPY_BYTES = 16;    // of one asynchronous copy
 constexpr int PREFILL_WARPS = 4;  // of the thread blocks that compute products
 constexpr int PREFILL_THREADS = 32 * PREFILL_WARPS;
 constexpr int ROUND_BYTES = PREFILL_THREADS * COPY_BYTES;  // what all threads of such a block copy at a time
 constexpr int WARP_ROWS = 32;  // of the products: queries x group
 constexpr int TILE_ROWS = PREFILL_WARPS * WARP_ROWS;
-
-struct Matrix {
-    unsigned r[4];
-};
 
 __device__ __forceinline__ unsigned shared_address(const void* pointer) {
     return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
@@ -60,28 +52,6 @@ __device__ __forceinline__ Matrix load_transposed(unsigned address) {
                  : "=r"(m.r[0]), "=r"(m.r[1]), "=r"(m.r[2]), "=r"(m.r[3])
                  : "r"(address));
     return m;
-}
-
-// sum(16 x 8) += left(16 x 16) * right(16 x 8). Lane l holds of the sum, in row l / 4 ([0], [1]) and l / 4 + 8 ([2],
-// [3]), columns 2 * (l % 4) and the next.
-__device__ __forceinline__ void multiply_add(float (&sum)[4], const Matrix& left, unsigned right0, unsigned right1) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(left.r[0]), "r"(left.r[1]), "r"(left.r[2]), "r"(left.r[3]), "r"(right0), "r"(right1));
-}
-
-// 2^x, with 0 for results below 2^-126.
-__device__ __forceinline__ float exp2_approx(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-__device__ __forceinline__ unsigned pack_bf16(float low, float high) {
-    __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<unsigned*>(&pair);
 }
 
 // Where lane l's 16 bytes for load_matrix lie in a tile's first 16 rows and columns, in the order of a left operand or

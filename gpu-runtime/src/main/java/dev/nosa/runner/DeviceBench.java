@@ -9,7 +9,6 @@ import dev.nosa.cache.DeviceMemory;
 import dev.nosa.cache.KvLayout;
 import dev.nosa.checkpoint.RandomCheckpoint;
 import dev.nosa.model.ModelConfig;
-import dev.nosa.sample.SamplingParams;
 import dev.nosa.sparse.AttentionMode;
 import dev.nosa.sparse.WindowMath;
 import java.util.ArrayList;
@@ -121,20 +120,20 @@ public final class DeviceBench implements AutoCloseable {
             long start = System.nanoTime();
             int token = fill(prompt);
             if (i >= 0) {
-                speeds[i] = plan.context() / seconds(start);
+                speeds[i] = plan.context() / RunnerBench.seconds(start);
             }
             tokens = new int[batch];
             Arrays.fill(tokens, token);
         }
         position = plan.context();
-        return median(speeds);
+        return RunnerBench.median(speeds);
     }
 
     private int fill(int[] prompt) {
         int token = SequenceOutput.NO_TOKEN;
         for (int start = 0; start < prompt.length; start += CHUNK) {
             int end = Math.min(prompt.length, start + CHUNK);
-            TokenRequest request = end == prompt.length ? greedy() : TokenRequest.NONE;
+            TokenRequest request = end == prompt.length ? RunnerBench.greedy() : TokenRequest.NONE;
             int[] chunk = Arrays.copyOfRange(prompt, start, end);
             token = runner.run(List.of(new SequenceInput(0, start, chunk, table(0), false, request)))
                     .get(0)
@@ -167,19 +166,21 @@ public final class DeviceBench implements AutoCloseable {
                 traffic = traffic.plus(step());
                 hostMillis -= backend.stepMillis();
             }
-            millis[i] = seconds(start) * 1e3 / plan.newTokens();
-            hostMillis += seconds(start) * 1e3;
+            millis[i] = RunnerBench.seconds(start) * 1e3 / plan.newTokens();
+            hostMillis += RunnerBench.seconds(start) * 1e3;
         }
         double steps = (double) plan.newTokens() * plan.repeats();
         double heads = (double) model.layers() * model.kvHeads() * batch;
         double bytes = (double) traffic.bytesFetched() + traffic.bytesWritten();
-        return new Decode(batch, median(millis), hostMillis / steps, traffic.missed() / heads / steps, bytes / steps);
+        return new Decode(
+                batch, RunnerBench.median(millis), hostMillis / steps, traffic.missed() / heads / steps, bytes / steps);
     }
 
     private KvTraffic step() {
         List<SequenceInput> inputs = new ArrayList<>(batch);
         for (int row = 0; row < batch; row++) {
-            inputs.add(new SequenceInput(row, position, new int[] {tokens[row]}, table(row), true, greedy()));
+            inputs.add(
+                    new SequenceInput(row, position, new int[] {tokens[row]}, table(row), true, RunnerBench.greedy()));
         }
         position++;
         KvTraffic traffic = KvTraffic.NONE;
@@ -217,20 +218,6 @@ public final class DeviceBench implements AutoCloseable {
         double link = batch * heads * turnover * layout.hostBlockBytes() / heads / rates.link();
         double products = batch * weights / rates.products();
         return 1e3 * Math.max(memory, Math.max(link, products));
-    }
-
-    private static TokenRequest greedy() {
-        return new TokenRequest.Sample(SamplingParams.GREEDY, new int[0], 0);
-    }
-
-    private static double seconds(long startNanos) {
-        return (System.nanoTime() - startNanos) / 1e9;
-    }
-
-    private static double median(double[] values) {
-        double[] sorted = values.clone();
-        Arrays.sort(sorted);
-        return sorted[sorted.length / 2];
     }
 
     @Override

@@ -162,15 +162,15 @@ public final class RunnerBench implements AutoCloseable {
         return traffic;
     }
 
-    private static TokenRequest greedy() {
+    static TokenRequest greedy() {
         return new TokenRequest.Sample(SamplingParams.GREEDY, new int[0], 0);
     }
 
-    private static double seconds(long startNanos) {
+    static double seconds(long startNanos) {
         return (System.nanoTime() - startNanos) / 1e9;
     }
 
-    private static double median(double[] values) {
+    static double median(double[] values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);
         return sorted[sorted.length / 2];
