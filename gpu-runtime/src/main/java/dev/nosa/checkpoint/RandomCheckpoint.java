@@ -80,8 +80,13 @@ public final class RandomCheckpoint implements Checkpoint {
             }
             float scale = (float) (1 / Math.sqrt(shape[1]));
             long from = offset + name.hashCode();
-            for (int i = 0; i < count; i++) {
-                target[targetOffset + i] = pattern[(int) Math.floorMod(from + i, (long) PATTERN)] * scale;
+            for (int i = 0; i < count; ) {
+                int at = (int) Math.floorMod(from + i, (long) PATTERN);
+                int length = Math.min(count - i, PATTERN - at);
+                for (int n = 0; n < length; n++) {
+                    target[targetOffset + i + n] = pattern[at + n] * scale;
+                }
+                i += length;
             }
         }
     }

@@ -90,7 +90,9 @@ public final class DeviceBench implements AutoCloseable {
         return ModelRunners.deviceMemory(model, layout, options);
     }
 
+    /** @throws IllegalArgumentException if there is no GPU that can be used; the message says why */
     public static DeviceRates rates() {
+        Backends.resolve(Backends.CUDA, DEVICE);
         return CudaBackend.rates(DEVICE);
     }
 

@@ -22,10 +22,10 @@ final class Elementwise {
     /** @param tokens device address of one int32 a row */
     void embed(CudaWeight table, long tokens, CudaTensor out) {
         args.clear()
-                .putPointer(table.address())
                 .putPointer(tokens)
-                .putPointer(out.address())
-                .putInt(out.cols());
+                .putPointer(table.address())
+                .putInt(out.cols())
+                .putPointer(out.address());
         embed.launch(stream, out.rows(), 1, 1, THREADS, 0, args);
     }
 

@@ -33,7 +33,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @Tag("gpu")
 class DecodeSelectGpuTest {
     private static final int LAYER = 1;
-    private static final int STEPS = 140;
+    private static final int STEPS = 70;
     private static final int SPLITS = 5;
     private static final int SPREAD = 12;
     private static final float FAR_BELOW = -300;
