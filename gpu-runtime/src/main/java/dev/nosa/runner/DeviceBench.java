@@ -150,11 +150,13 @@ public final class DeviceBench implements AutoCloseable {
             runner.fork(0, row, plan.context(), plan.maxTokens());
         }
         backend.synchronize();
-        int finished = plan.context() / model.sparse().blockSize();
-        IntStream.range(blocksPerRow, blocksPerRow * batch)
-                .parallel()
-                .filter(block -> block % blocksPerRow < finished)
-                .forEach(block -> backend.copyHostBlock(block % blocksPerRow, block));
+        if (layout.offloads(plan.maxTokens())) {
+            int finished = plan.context() / model.sparse().blockSize();
+            IntStream.range(blocksPerRow, blocksPerRow * batch)
+                    .parallel()
+                    .filter(block -> block % blocksPerRow < finished)
+                    .forEach(block -> backend.copyHostBlock(block % blocksPerRow, block));
+        }
         backend.replaceSelection(plan.turnover());
         for (int i = 0; i < WARM_UP_STEPS; i++) {
             step();

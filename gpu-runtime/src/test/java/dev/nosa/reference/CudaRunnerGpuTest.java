@@ -25,8 +25,9 @@ import org.junit.jupiter.params.provider.MethodSource;
  * times on the way of a layer; such errors add up like random ones, to some hundredths in a log-probability. A kernel that
  * misses a block, a mask or a bias is off by tenths at every position it concerns. Where a selection leaves blocks out, random
  * models have scores at the cuts so close that BF16 takes another block: that position is then off by as much as the block
- * weighs, and later ones a little. So the mean stays small, one position may be off by more, and a share of the positions
- * has another likeliest token: random models' first and second are a tenth apart in every tenth position.
+ * weighs, and so are the next ones while the block stays. So the mean over many positions stays small, one position, or a few
+ * that follow one another, may be off by more, and a share of the positions has another likeliest token: random models' first
+ * and second are a tenth apart in every tenth position.
  */
 @Tag("gpu")
 class CudaRunnerGpuTest {
@@ -42,8 +43,11 @@ class CudaRunnerGpuTest {
     /** The same where blocks are left out. */
     private static final double SPARSE_MEAN = 0.1;
 
-    private static final double SPARSE_POSITION = 1.5;
+    private static final double SPARSE_POSITION = 2;
     private static final double SPARSE_CHANGED = 0.15;
+
+    /** Of fewer positions where blocks are left out the mean says nothing. */
+    private static final int MANY_POSITIONS = 40;
 
     private enum Shape {
         D64_GROUP_1(2, 2, 64, new SparseConfig(64, 8, 4, 1, 1, 4, 1, 0)),
@@ -121,7 +125,11 @@ class CudaRunnerGpuTest {
             LogProbNoise.of(
                             Arrays.copyOfRange(actual, dense, actual.length),
                             Arrays.copyOfRange(expected, dense, actual.length))
-                    .assertWithin(what + ", sparse", SPARSE_MEAN, SPARSE_POSITION, SPARSE_CHANGED);
+                    .assertWithin(
+                            what + ", sparse",
+                            actual.length - dense < MANY_POSITIONS ? SPARSE_POSITION : SPARSE_MEAN,
+                            SPARSE_POSITION,
+                            SPARSE_CHANGED);
         }
     }
 

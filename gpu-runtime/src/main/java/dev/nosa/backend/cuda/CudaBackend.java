@@ -336,7 +336,8 @@ public final class CudaBackend implements Backend {
     private void multiply(CudaTensor x, CudaWeight w, CudaWeight bias, boolean add, CudaTensor out) {
         Product.Type type = out.wide() ? Product.Type.F32 : Product.Type.BF16;
         Product product = new Product(x.rows(), w.rows(), w.cols(), type, add, bias != null);
-        blas.multiply(stream, product, x.address(), w.address(), bias == null ? 0 : bias.address(), out.address());
+        long added = bias == null ? 0 : out.wide() ? bias.wideAddress() : bias.address();
+        blas.multiply(stream, product, x.address(), w.address(), added, out.address());
     }
 
     @Override
