@@ -26,7 +26,8 @@ import java.util.stream.IntStream;
 public final class DeviceBench implements AutoCloseable {
     private static final int DEVICE = 0;
     private static final int CHUNK = 8192;
-    private static final int WARM_UP_STEPS = 6;
+    /** Until slots have what the turnover leaves there, and Java is compiled. */
+    private static final int WARM_UP_STEPS = 160;
 
     private final ModelConfig model;
     private final AttentionMode mode;
@@ -47,11 +48,11 @@ public final class DeviceBench implements AutoCloseable {
      * @param newTokens decode steps of one measurement
      * @param repeats measurements, of which the median counts
      * @param slots blocks of a sequence, layer and KV head
-     * @param turnover blocks that each head replaces in each step; -1: what the random weights select
+     * @param decodes how often {@link #decode} will be called
      */
-    public record Plan(int context, int newTokens, int repeats, int slots, int turnover) {
+    public record Plan(int context, int newTokens, int repeats, int slots, int decodes) {
         public int maxTokens() {
-            return context + WARM_UP_STEPS + newTokens * repeats + 1;
+            return context + (WARM_UP_STEPS + newTokens * repeats) * decodes + 1;
         }
     }
 
@@ -60,10 +61,10 @@ public final class DeviceBench implements AutoCloseable {
      *
      * @param millis of a step, median
      * @param hostMillis of them, mean, in which the GPU had nothing to do
-     * @param turnover blocks fetched per KV head and step
+     * @param fetched blocks that a KV head did not find in its slots, in a step
      * @param linkBytes fetched and written in a step
      */
-    public record Decode(int batch, double millis, double hostMillis, double turnover, double linkBytes) {
+    public record Decode(int batch, double millis, double hostMillis, double fetched, double linkBytes) {
         public double tokensPerSecond() {
             return batch / millis * 1e3;
         }
@@ -144,8 +145,8 @@ public final class DeviceBench implements AutoCloseable {
         return token;
     }
 
-    /** Decodes the batch from the prompt of {@link #prefill} on. */
-    public Decode decode() {
+    /** Begins the batch, behind {@link #prefill}. */
+    public void fork() {
         for (int row = 1; row < batch; row++) {
             runner.fork(0, row, plan.context(), plan.maxTokens());
         }
@@ -157,7 +158,15 @@ public final class DeviceBench implements AutoCloseable {
                     .filter(block -> block % blocksPerRow < finished)
                     .forEach(block -> backend.copyHostBlock(block % blocksPerRow, block));
         }
-        backend.replaceSelection(plan.turnover());
+    }
+
+    /**
+     * Decodes the batch, going on where it stands.
+     *
+     * @param turnover blocks that each head replaces in each step; -1: what the random weights select
+     */
+    public Decode decode(int turnover) {
+        backend.replaceSelection(turnover);
         for (int i = 0; i < WARM_UP_STEPS; i++) {
             step();
         }
@@ -206,9 +215,9 @@ public final class DeviceBench implements AutoCloseable {
     /**
      * The least time of a decode step at this batch, in milliseconds: the largest of device memory, link and arithmetic.
      *
-     * @param turnover blocks fetched per KV head and step
+     * @param fetched blocks that a KV head fetches in a step
      */
-    public double floorMillis(DeviceRates rates, double turnover) {
+    public double floorMillis(DeviceRates rates, double fetched) {
         double weights =
                 2.0 * (model.parameters() - (model.tiedEmbeddings() ? 0 : (double) model.vocabSize() * model.hidden()));
         int blocks = WindowMath.blocks(position, model.sparse());
@@ -219,7 +228,7 @@ public final class DeviceBench implements AutoCloseable {
                 ? heads * WindowMath.windows(position, model.sparse()) * model.headDim() * Short.BYTES
                 : 0;
         double memory = (weights + batch * (pages + keys)) / rates.memory();
-        double link = batch * heads * turnover * layout.hostBlockBytes() / heads / rates.link();
+        double link = batch * heads * fetched * layout.hostBlockBytes() / heads / rates.link();
         double products = batch * weights / rates.products();
         return 1e3 * Math.max(memory, Math.max(link, products));
     }

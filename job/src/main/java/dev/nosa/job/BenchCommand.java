@@ -126,11 +126,12 @@ final class BenchCommand implements Callable<Integer> {
     @Option(
             names = "--turnover",
             paramLabel = "M",
+            split = ",",
             defaultValue = "-1",
             description =
                     "With --shape: blocks that each head replaces in each step, instead of those that random weights"
-                            + " select")
-    int turnover;
+                            + " select (-1); several, with commas between: one after the other")
+    List<Integer> turnovers;
 
     @Option(names = "--spark", description = "Compare the Spark job with the bare engine over the documents of --input")
     boolean spark;
@@ -175,7 +176,7 @@ final class BenchCommand implements Callable<Integer> {
         AttentionMode asked = mode == null ? AttentionMode.NOSA : wantedModes().get(0);
         try {
             int sequences = batch.equals("auto") ? 0 : Integer.parseInt(batch);
-            new DeviceBenchRun(shape, asked, context, newTokens, repeats, sequences, resident, slots, hostKv, turnover)
+            new DeviceBenchRun(shape, asked, context, newTokens, repeats, sequences, resident, slots, hostKv, turnovers)
                     .run(this::report);
         } catch (NumberFormatException e) {
             throw new UsageException("'" + batch + "' is neither a number nor auto", "--batch", e);
@@ -261,7 +262,9 @@ final class BenchCommand implements Callable<Integer> {
         return " --shape " + shape + " --batch " + batch + " --memory " + memory
                 + (slots == 0 ? "" : " --slots " + slots)
                 + (hostKv == 0 ? "" : " --host-kv " + hostKv)
-                + (turnover < 0 ? "" : " --turnover " + turnover);
+                + (turnovers.equals(List.of(-1))
+                        ? ""
+                        : " --turnover " + turnovers.toString().replaceAll("[\\[\\] ]", ""));
     }
 
     private static String number(Object value) {

@@ -10,6 +10,7 @@ import dev.nosa.schedule.DevicePlan;
 import dev.nosa.sparse.AttentionMode;
 import dev.nosa.sparse.WindowMath;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -18,7 +19,7 @@ import java.util.Map;
  * @param batch sequences; 0: as many as the memory holds
  * @param resident whether the device holds all of the KV cache
  * @param slots blocks of a sequence, layer and KV head; 0: what the memory holds
- * @param turnover blocks replaced per head and step; -1: what the random weights select
+ * @param turnovers blocks replaced per head and step, one after the other; -1: what the random weights select
  */
 record DeviceBenchRun(
         String shape,
@@ -30,7 +31,7 @@ record DeviceBenchRun(
         boolean resident,
         int slots,
         long hostBytes,
-        int turnover) {
+        List<Integer> turnovers) {
     private static final int STEP_TOKENS = 8192;
 
     /** Prints and keeps one measurement. */
@@ -56,18 +57,22 @@ record DeviceBenchRun(
             labels.put("memory", resident ? "resident" : "offload");
             double speed = bench.prefill();
             report.add("prefill", "tokens_per_s", speed, labels);
-            DeviceBench.Decode decode = bench.decode();
-            labels.put("batch", decode.batch());
+            bench.fork();
             labels.put("slots", plan.layout().slotsFor(wanted.maxTokens()));
-            labels.put("turnover", decode.turnover());
-            labels.put("ms", decode.millis());
-            labels.put("host_ms", decode.hostMillis());
-            double floor = bench.floorMillis(rates, decode.turnover());
-            labels.put("floor_ms", floor);
-            labels.put("floor_share", floor / decode.millis());
-            labels.put("link_bytes", decode.linkBytes());
-            labels.put("link_share", decode.linkBytes() / (decode.millis() / 1e3) / rates.link());
-            report.add("decode", "tokens_per_s", decode.tokensPerSecond(), labels);
+            for (int turnover : turnovers) {
+                DeviceBench.Decode decode = bench.decode(turnover);
+                labels.put("batch", decode.batch());
+                labels.put("turnover", turnover < 0 ? "of random weights" : turnover);
+                labels.put("fetched", decode.fetched());
+                labels.put("ms", decode.millis());
+                labels.put("host_ms", decode.hostMillis());
+                double floor = bench.floorMillis(rates, decode.fetched());
+                labels.put("floor_ms", floor);
+                labels.put("floor_share", floor / decode.millis());
+                labels.put("link_bytes", decode.linkBytes());
+                labels.put("link_share", decode.linkBytes() / (decode.millis() / 1e3) / rates.link());
+                report.add("decode", "tokens_per_s", decode.tokensPerSecond(), labels);
+            }
         }
     }
 
@@ -83,6 +88,6 @@ record DeviceBenchRun(
     }
 
     private DeviceBench.Plan bench(int slotCount) {
-        return new DeviceBench.Plan(context, newTokens, repeats, slotCount, turnover);
+        return new DeviceBench.Plan(context, newTokens, repeats, slotCount, turnovers.size());
     }
 }

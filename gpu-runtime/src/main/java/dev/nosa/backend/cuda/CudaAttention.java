@@ -98,7 +98,7 @@ final class CudaAttention implements AutoCloseable {
 
     /** What each slice of the last batch moved, when all work is done. */
     List<KvTraffic> traffic(BatchInputs batch) {
-        long[] counters = tables.readCounters(batch.tokens().length);
+        long[] counters = tables.readCounters();
         long blockBytes = store.layout().hostBlockBytes();
         long headBytes = blockBytes / store.layout().layers() / store.layout().kvHeads();
         int blockSize = store.layout().sparse().blockSize();

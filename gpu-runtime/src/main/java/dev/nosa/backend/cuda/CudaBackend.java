@@ -157,6 +157,7 @@ public final class CudaBackend implements Backend {
     /** For measurements: every head replaces so many blocks in each step by random ones; -1: what the model selects. */
     public void replaceSelection(int blocks) {
         attention.replaceSelection(blocks);
+        recorded.clear(); // the graphs that have the last number close with the backend
     }
 
     /** For measurements: fills a host block with another's K and V, on any thread. */
@@ -230,17 +231,28 @@ public final class CudaBackend implements Backend {
 
     @Override
     public Tensor run(BatchInputs batch, Function<BatchInputs, Tensor> model) {
-        stepBegin.record(stream);
         store.begin(batch);
         workspace.clear();
         modelEnd = RUNNING;
         if (batch.isDecode()) {
             return decode(batch, model);
         }
-        tables.upload(batch);
-        Tensor result = model.apply(batch);
+        Tensor result = queue(batch, model);
         store.writeOut(batch);
         modelEnd = workspace.mark();
+        return result;
+    }
+
+    private Tensor queue(BatchInputs batch, Function<BatchInputs, Tensor> model) {
+        tables.write(batch);
+        stepBegin.record(stream);
+        return compute(batch, model);
+    }
+
+    private Tensor compute(BatchInputs batch, Function<BatchInputs, Tensor> model) {
+        tables.copyIn();
+        Tensor result = model.apply(batch);
+        tables.copyOut();
         return result;
     }
 
@@ -248,15 +260,17 @@ public final class CudaBackend implements Backend {
     private Tensor decode(BatchInputs batch, Function<BatchInputs, Tensor> model) {
         int bucket = bucket(batch.tokens().length);
         BatchInputs padded = widened(batch, bucket);
-        tables.upload(padded);
         Recorded step = recorded.get(bucket);
         if (step == null) {
             recorded.put(bucket, new Recorded());
-            return model.apply(padded);
+            return queue(padded, model);
         }
+        tables.write(padded);
         if (step.graph == null) {
-            step.graph = own(CudaGraph.capture(context, stream, () -> step.result = (CudaTensor) model.apply(padded)));
+            step.graph =
+                    own(CudaGraph.capture(context, stream, () -> step.result = (CudaTensor) compute(padded, model)));
         }
+        stepBegin.record(stream);
         step.graph.launch(stream);
         return step.result;
     }

@@ -14,17 +14,17 @@ final class StepTables implements AutoCloseable {
 
     private static final int COUNTERS = 2;
 
-    private final int maxTokens;
     private final CudaStream stream;
     private final PinnedBuffer host;
     private final IntBuffer values;
     private final DeviceBuffer device;
     private final DeviceBuffer counters;
     private final PinnedBuffer hostCounters;
+    /** Tokens of the batch; the three tables lie one behind the other. */
+    private int count;
 
     /** @param maxTokens tokens of a step, padding included */
     StepTables(CudaContext context, CudaStream stream, int maxTokens) {
-        this.maxTokens = maxTokens;
         this.stream = stream;
         host = PinnedBuffer.allocate(context, 3L * maxTokens * Integer.BYTES);
         values = host.buffer().asIntBuffer();
@@ -33,20 +33,31 @@ final class StepTables implements AutoCloseable {
         hostCounters = PinnedBuffer.allocate(context, counters.bytes());
     }
 
-    /** Queues the copy of a batch's tables, and zeroes the counters. The last step's have been read. */
-    void upload(BatchInputs batch) {
-        int count = batch.tokens().length;
+    /** Takes in a batch; the last one's counters have been read. */
+    void write(BatchInputs batch) {
+        count = batch.tokens().length;
         values.put(0, batch.tokens());
         for (Slice slice : batch.slices()) {
             for (int i = 0; i < slice.count(); i++) {
-                values.put(maxTokens + slice.firstRow() + i, slice.row());
-                values.put(2 * maxTokens + slice.firstRow() + i, slice.start() + i);
+                values.put(count + slice.firstRow() + i, slice.row());
+                values.put(2 * count + slice.firstRow() + i, slice.start() + i);
             }
         }
-        for (long at = 0; at < 3L * maxTokens; at += maxTokens) {
-            device.copyFrom(stream, at * Integer.BYTES, host, at * Integer.BYTES, (long) count * Integer.BYTES);
-        }
-        counters.fill(stream, 0, (long) count * COUNTERS * Long.BYTES, 0);
+    }
+
+    /** Queues the copy of what was written, and zeroes the counters; may be captured, for all batches as large. */
+    void copyIn() {
+        device.copyFrom(stream, 0, host, 0, 3L * count * Integer.BYTES);
+        counters.fill(stream, 0, counterBytes(), 0);
+    }
+
+    /** Queues the copy of the counters, for {@link #readCounters}; may be captured. */
+    void copyOut() {
+        counters.copyTo(stream, 0, hostCounters, 0, counterBytes());
+    }
+
+    private long counterBytes() {
+        return (long) count * COUNTERS * Long.BYTES;
     }
 
     /** Token ids, int32. */
@@ -56,12 +67,12 @@ final class StepTables implements AutoCloseable {
 
     /** Row of each token from {@code token} on, int32. */
     long rows(int token) {
-        return device.address((long) (maxTokens + token) * Integer.BYTES);
+        return device.address((long) (count + token) * Integer.BYTES);
     }
 
     /** Position of each token from {@code token} on, int32. */
     long positions(int token) {
-        return device.address((long) (2 * maxTokens + token) * Integer.BYTES);
+        return device.address((2L * count + token) * Integer.BYTES);
     }
 
     /** Selected and missed blocks of each token from {@code token} on, two int64. */
@@ -69,10 +80,9 @@ final class StepTables implements AutoCloseable {
         return counters.address((long) token * COUNTERS * Long.BYTES);
     }
 
-    /** Counters of the first {@code count} tokens; waits for the stream. */
-    long[] readCounters(int count) {
+    /** The counters of all tokens, behind {@link #copyOut}; waits for the stream. */
+    long[] readCounters() {
         long[] read = new long[count * COUNTERS];
-        counters.copyTo(stream, 0, hostCounters, 0, (long) read.length * Long.BYTES);
         stream.synchronize();
         hostCounters.buffer().asLongBuffer().get(0, read);
         return read;

@@ -347,10 +347,12 @@ class DecodeKernelsGpuTest {
                 int finished = lane.position / KernelShape.BLOCK;
                 for (int t = Math.max(0, (finished - 1) * KernelShape.BLOCK); t < finished * KernelShape.BLOCK; t++) {
                     int block = t / KernelShape.BLOCK;
-                    assertThat(steps.kv.hostKey(lane.row, block, layer, head, t % KernelShape.BLOCK))
-                            .containsExactly(lane.key(layer, head, t));
-                    assertThat(steps.kv.hostValue(lane.row, block, layer, head, t % KernelShape.BLOCK))
-                            .containsExactly(lane.value(layer, head, t));
+                    assertSame(
+                            steps.kv.hostKey(lane.row, block, layer, head, t % KernelShape.BLOCK),
+                            lane.key(layer, head, t));
+                    assertSame(
+                            steps.kv.hostValue(lane.row, block, layer, head, t % KernelShape.BLOCK),
+                            lane.value(layer, head, t));
                 }
                 assertThat(steps.kv.hostKey(lane.row, finished, layer, head, 0)).containsOnly(Float.NaN);
             }
