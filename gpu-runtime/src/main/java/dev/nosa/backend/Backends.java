@@ -46,22 +46,26 @@ public final class Backends {
             boolean bf16Weights) {}
 
     /**
-     * The name of the backend that {@code auto}, {@code cpu} or {@code cuda} stands for, which is logged. For now {@code auto} is
-     * {@code cpu}: the CUDA backend has to be asked for.
+     * The name of the backend that {@code auto}, {@code cpu} or {@code cuda} stands for, which is logged: {@code auto} is
+     * {@code cuda} where that can run, else {@code cpu}.
      *
      * @throws IllegalArgumentException if it is {@code cuda} and that cannot run here; the message says why
      */
     public static String resolve(String name, int device) {
-        if (!name.equals(CUDA)) {
-            log.info("Backend cpu (asked for: {}; a GPU has to be asked for: cuda, which is experimental)", name);
+        if (name.equals(CPU)) {
+            log.info("Backend cpu, as asked for");
             return CPU;
         }
         Optional<String> reason = CudaDriver.unavailable(device);
-        if (reason.isPresent()) {
+        if (reason.isEmpty()) {
+            log.info("Backend cuda (asked for: {})", name);
+            return CUDA;
+        }
+        if (name.equals(CUDA)) {
             throw new IllegalArgumentException("backend = cuda: " + reason.get() + "; or take --backend cpu");
         }
-        log.info("Backend cuda, as asked for");
-        return CUDA;
+        log.info("Backend cpu (asked for: {}; {})", name, reason.get());
+        return CPU;
     }
 
     /** What the GPU has and needs. */
