@@ -13,10 +13,6 @@ import dev.nosa.sparse.WindowMath;
 import dev.nosa.tensor.BFloat16;
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -24,30 +20,12 @@ import org.junit.jupiter.params.provider.MethodSource;
  * The decode kernels against Java, over steps in which sequences of different lengths cross the borders of windows and blocks and
  * the end of the dense start. What decode_select selects is held to BlockSelection in {@link DecodeSelectGpuTest}.
  */
-@Tag("gpu")
-class DecodeKernelsGpuTest {
+class DecodeKernelsGpuTest extends KernelGpuTest {
     private static final String SHAPES = "dev.nosa.backend.cuda.KernelShape#inEveryMode";
     /** All lanes but the shortest pass a block's border. */
     private static final int STEPS = 24;
 
     private static final double LOG2E = 1 / Math.log(2);
-
-    private static KernelBench bench;
-
-    @BeforeAll
-    static void open() {
-        bench = new KernelBench();
-    }
-
-    @AfterEach
-    void free() {
-        bench.free();
-    }
-
-    @AfterAll
-    static void close() {
-        bench.close();
-    }
 
     /** What is looked at behind each layer of a step; its tokens are in the lanes, its pages in the image. */
     private interface Check {

@@ -14,10 +14,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -30,32 +26,14 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Java computes, and ties, which are many, are ties on both sides. (ex2.approx of a whole number is exact.) A logit that is far
  * below the largest makes the floor count; its share is lost beside any other, and alike wherever there is no other.
  */
-@Tag("gpu")
-class DecodeSelectGpuTest {
+class DecodeSelectGpuTest extends KernelGpuTest {
     private static final int LAYER = 1;
     private static final int STEPS = 70;
     private static final int SPLITS = 5;
     private static final int SPREAD = 12;
     private static final float FAR_BELOW = -300;
 
-    private static KernelBench bench;
-
     private final Random random = new Random(17);
-
-    @BeforeAll
-    static void open() {
-        bench = new KernelBench();
-    }
-
-    @AfterEach
-    void free() {
-        bench.free();
-    }
-
-    @AfterAll
-    static void close() {
-        bench.close();
-    }
 
     /** Shapes and modes, each with the fewest slots, twice the budget, and all. */
     static Stream<Arguments> inEveryModeAndSlots() {

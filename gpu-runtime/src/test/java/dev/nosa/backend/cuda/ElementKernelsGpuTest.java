@@ -8,39 +8,23 @@ import dev.nosa.sample.SamplingParams;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Kernels on rows of activations, by way of their launcher, and of logits, against Java. */
-@Tag("gpu")
-class ElementKernelsGpuTest {
+class ElementKernelsGpuTest extends KernelGpuTest {
     /** Of a BF16 result: one rounding, and one more step where F32 falls on the other side of a tie. */
     private static final double BF16 = 1 / 128.0;
 
-    private static KernelBench bench;
     private static Elementwise elementwise;
 
     private final Random random = new Random(3);
 
     @BeforeAll
-    static void open() {
-        bench = new KernelBench();
+    static void load() {
         elementwise = new Elementwise(bench.library(), bench.stream());
-    }
-
-    @AfterEach
-    void free() {
-        bench.free();
-    }
-
-    @AfterAll
-    static void close() {
-        bench.close();
     }
 
     @ParameterizedTest

@@ -15,36 +15,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The prefill kernels against Java, over a prompt in slices that end around the borders of tiles, windows and blocks. */
-@Tag("gpu")
-class PrefillKernelsGpuTest {
+class PrefillKernelsGpuTest extends KernelGpuTest {
     private static final String SHAPES = "dev.nosa.backend.cuda.KernelShape#inEveryMode";
     private static final String SPARSE = "dev.nosa.backend.cuda.KernelShape#inSparseModes";
-
-    private static KernelBench bench;
-
-    @BeforeAll
-    static void open() {
-        bench = new KernelBench();
-    }
-
-    @AfterEach
-    void free() {
-        bench.free();
-    }
-
-    @AfterAll
-    static void close() {
-        bench.close();
-    }
 
     /** What is looked at behind each slice. */
     private interface Check {

@@ -5,37 +5,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.nosa.sparse.AttentionMode;
 import java.util.Arrays;
 import java.util.Random;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Rows that begin to decode, and forks. */
-@Tag("gpu")
-class RowKernelsGpuTest {
+class RowKernelsGpuTest extends KernelGpuTest {
     private static final int PARENT = 0;
     private static final int CHILD = 1;
     private static final int MAX_TOKENS = 20 * KernelShape.BLOCK;
-
-    private static KernelBench bench;
-
-    @BeforeAll
-    static void open() {
-        bench = new KernelBench();
-    }
-
-    @AfterEach
-    void free() {
-        bench.free();
-    }
-
-    @AfterAll
-    static void close() {
-        bench.close();
-    }
 
     private static KvFixture fixture(KernelShape shape, int parentSlots, int childSlots) {
         return new KvFixture(
