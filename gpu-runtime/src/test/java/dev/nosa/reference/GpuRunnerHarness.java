@@ -160,12 +160,7 @@ final class GpuRunnerHarness implements AutoCloseable {
 
     /** Log-probabilities of each computed token, [n][vocab]. */
     float[][] split(SequenceOutput output) {
-        int vocab = config.vocabSize();
-        float[][] rows = new float[output.logProbs().length / vocab][];
-        for (int n = 0; n < rows.length; n++) {
-            rows[n] = Arrays.copyOfRange(output.logProbs(), n * vocab, (n + 1) * vocab);
-        }
-        return rows;
+        return RunnerHarness.split(output, config.vocabSize());
     }
 
     @Override

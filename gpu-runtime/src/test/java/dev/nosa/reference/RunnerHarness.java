@@ -146,7 +146,10 @@ final class RunnerHarness implements AutoCloseable {
 
     /** Log-probabilities of each computed token, [n][vocab]. */
     float[][] split(SequenceOutput output) {
-        int vocab = config.vocabSize();
+        return split(output, config.vocabSize());
+    }
+
+    static float[][] split(SequenceOutput output, int vocab) {
         float[][] rows = new float[output.logProbs().length / vocab][];
         for (int n = 0; n < rows.length; n++) {
             rows[n] = Arrays.copyOfRange(output.logProbs(), n * vocab, (n + 1) * vocab);

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -150,6 +151,9 @@ final class BenchCommand implements Callable<Integer> {
         if (repeats < 1 || newTokens < 1 || context < 1) {
             throw new UsageException("--repeats, --new-tokens and --context must be 1 or more", "nosa bench");
         }
+        if (turnovers.stream().anyMatch(blocks -> blocks < -1)) {
+            throw new UsageException("must be -1 or more: " + turnovers, "--turnover");
+        }
         if (shape != null) {
             device();
         } else if (spark) {
@@ -262,9 +266,8 @@ final class BenchCommand implements Callable<Integer> {
         return " --shape " + shape + " --batch " + batch + " --memory " + memory
                 + (slots == 0 ? "" : " --slots " + slots)
                 + (hostKv == 0 ? "" : " --host-kv " + hostKv)
-                + (turnovers.equals(List.of(-1))
-                        ? ""
-                        : " --turnover " + turnovers.toString().replaceAll("[\\[\\] ]", ""));
+                + " --turnover "
+                + turnovers.stream().map(String::valueOf).collect(Collectors.joining(","));
     }
 
     private static String number(Object value) {

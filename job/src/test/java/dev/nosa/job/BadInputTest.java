@@ -45,6 +45,12 @@ class BadInputTest extends JobFixture {
     }
 
     @Test
+    void aTurnoverBelowTheModelsOwnIsAnError() {
+        assertThat(CommandRun.of("bench", "--shape=8b", "--turnover=1,-5").usageError())
+                .isEqualTo("nosa: error: must be -1 or more: [1, -5] (--turnover)");
+    }
+
+    @Test
     void aSizeWithoutAUnitThatExistsIsAnError() {
         assertThat(error("--host-kv=4q")).contains("--host-kv").contains("'4q' is not a size");
     }

@@ -6,7 +6,6 @@ import dev.nosa.sample.SamplingParams;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /** What is read off logits (sample.cu); each call waits for its result. Engine thread. */
 final class TokenKernels implements AutoCloseable {
@@ -76,16 +75,6 @@ final class TokenKernels implements AutoCloseable {
             }
         }
         return tokens;
-    }
-
-    /** The likeliest token of each row, as {@link #sample} picks it. */
-    int[] argMax(CudaTensor logits, CudaEvent done) {
-        return sample(
-                logits,
-                IntStream.range(0, logits.rows())
-                        .mapToObj(row -> new TokenChoice(row, SamplingParams.GREEDY, new int[0], 0, 0))
-                        .toList(),
-                done);
     }
 
     private static boolean isDrawn(TokenChoice choice) {
