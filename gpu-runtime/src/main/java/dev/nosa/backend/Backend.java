@@ -39,6 +39,17 @@ public interface Backend extends AutoCloseable {
         return model.apply(batch);
     }
 
+    /**
+     * The batch, or several batches that are the batch together, in order: their layers take turns, so that one's attention can
+     * wait for its blocks while another is computed.
+     */
+    default List<BatchInputs> parts(BatchInputs batch) {
+        return List.of(batch);
+    }
+
+    /** The rows of the parts' activations, one part behind the other. */
+    Tensor join(List<Tensor> parts);
+
     /** {@code out[i] = table[tokens[i]]}. */
     void embed(Weight table, BatchInputs batch, Tensor out);
 
@@ -56,12 +67,16 @@ public interface Backend extends AutoCloseable {
 
     /**
      * One attention layer between the projections (NOSA specification, section 2, steps 1 to 8, and section 4): rotary
-     * embedding, importance, append to the KV cache, selection, transfer between the tiers, attention.
+     * embedding, importance, append to the KV cache, selection, transfer between the tiers, attention. Complete only behind
+     * {@link #finishAttention}.
      *
      * @param qkv q, k and v side by side; may be overwritten
      * @param importance null in modes without importance
      */
     void attention(int layer, Tensor qkv, ImportanceWeights importance, BatchInputs batch, Tensor out);
+
+    /** Completes {@code out} of {@link #attention}; other parts' operations may lie between the two. */
+    default void finishAttention(int layer, BatchInputs batch, Tensor out) {}
 
     /** Logits of some rows of the normed hidden state, (rows.length, vocabulary). */
     Tensor logits(Tensor hidden, Weight head, int[] rows);

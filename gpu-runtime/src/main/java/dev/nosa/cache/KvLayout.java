@@ -69,6 +69,11 @@ public record KvLayout(
         return 2L * layers * kvHeads * blockElements() * hostElementBytes;
     }
 
+    /** Those of one layer and KV head. */
+    public long headBlockBytes() {
+        return hostBlockBytes() / layers / kvHeads;
+    }
+
     /** Slots of one layer and KV head for a sequence of at most {@code maxTokens} tokens. */
     public int slotsFor(int maxTokens) {
         int blocks = WindowMath.blocks(maxTokens, sparse);

@@ -24,10 +24,16 @@ record DecoderLayer(
         Weight gateUp,
         Weight down) {
 
-    void forward(int index, float eps, Backend backend, BatchInputs batch, LlamaModel.Activations at) {
+    /** Up to the attention, which other parts of the batch may use to be computed. */
+    void begin(int index, float eps, Backend backend, BatchInputs batch, LlamaModel.Activations at) {
         backend.rmsNorm(at.hidden(), inputNorm, eps, at.normed());
         backend.linear(at.normed(), qkv, qkvBias, batch, at.qkv());
         backend.attention(index, at.qkv(), importance, batch, at.attended());
+    }
+
+    /** The rest. */
+    void finish(int index, float eps, Backend backend, BatchInputs batch, LlamaModel.Activations at) {
+        backend.finishAttention(index, batch, at.attended());
         backend.addLinear(at.attended(), output, outputBias, batch, at.hidden());
 
         backend.rmsNorm(at.hidden(), postNorm, eps, at.normed());

@@ -47,13 +47,27 @@ public final class LlamaModel {
 
     /** The normed hidden state of every token of the batch; the KV cache grows by them. */
     public Tensor forward(BatchInputs batch) {
-        Activations at = new Activations(backend, config, batch.tokens().length);
-        backend.embed(embedding, batch, at.hidden());
-        for (int i = 0; i < layers.size(); i++) {
-            layers.get(i).forward(i, config.rmsNormEps(), backend, batch, at);
+        List<BatchInputs> parts = backend.parts(batch);
+        List<Activations> all = parts.stream()
+                .map(part -> new Activations(backend, config, part.tokens().length))
+                .toList();
+        float eps = config.rmsNormEps();
+        for (int p = 0; p < parts.size(); p++) {
+            backend.embed(embedding, parts.get(p), all.get(p).hidden());
+            layers.get(0).begin(0, eps, backend, parts.get(p), all.get(p));
         }
-        backend.rmsNorm(at.hidden(), norm, config.rmsNormEps(), at.normed());
-        return at.normed();
+        for (int i = 0; i < layers.size(); i++) {
+            for (int p = 0; p < parts.size(); p++) {
+                layers.get(i).finish(i, eps, backend, parts.get(p), all.get(p));
+                if (i + 1 < layers.size()) {
+                    layers.get(i + 1).begin(i + 1, eps, backend, parts.get(p), all.get(p));
+                }
+            }
+        }
+        for (Activations at : all) {
+            backend.rmsNorm(at.hidden(), norm, eps, at.normed());
+        }
+        return backend.join(all.stream().map(Activations::normed).toList());
     }
 
     /** Logits of some rows of {@link #forward}'s result. */

@@ -52,7 +52,7 @@ public final class DeviceBench implements AutoCloseable {
      */
     public record Plan(int context, int newTokens, int repeats, int slots, int decodes) {
         public int maxTokens() {
-            return context + (WARM_UP_STEPS + newTokens * repeats) * decodes + 1;
+            return context + (WARM_UP_STEPS + newTokens * repeats + 1) * decodes + 1;
         }
     }
 
@@ -161,12 +161,14 @@ public final class DeviceBench implements AutoCloseable {
     }
 
     /**
-     * Decodes the batch, going on where it stands.
+     * Decodes the batch, going on where it stands. Profilers that wait for cuProfilerStart see one step more.
      *
      * @param turnover blocks that each head replaces in each step; -1: what the random weights select
+     * @param halves whether the batch is computed in halves; null: where it is faster
      */
-    public Decode decode(int turnover) {
+    public Decode decode(int turnover, Boolean halves) {
         backend.replaceSelection(turnover);
+        backend.computeInHalves(halves);
         for (int i = 0; i < WARM_UP_STEPS; i++) {
             step();
         }
@@ -182,11 +184,18 @@ public final class DeviceBench implements AutoCloseable {
             millis[i] = RunnerBench.seconds(start) * 1e3 / plan.newTokens();
             hostMillis += RunnerBench.seconds(start) * 1e3;
         }
+        backend.profile(this::step);
         double steps = (double) plan.newTokens() * plan.repeats();
         double heads = (double) model.layers() * model.kvHeads() * batch;
         double bytes = (double) traffic.bytesFetched() + traffic.bytesWritten();
         return new Decode(
                 batch, RunnerBench.median(millis), hostMillis / steps, traffic.missed() / heads / steps, bytes / steps);
+    }
+
+    /** Bytes per second from the host tier, nothing beside it; the last call. 0 where there is none. */
+    public double gather() {
+        int blocks = plan.context() / model.sparse().blockSize();
+        return layout.offloads(plan.maxTokens()) ? backend.gatherRate(batch, blocks) : 0;
     }
 
     private KvTraffic step() {
@@ -228,7 +237,7 @@ public final class DeviceBench implements AutoCloseable {
                 ? heads * WindowMath.windows(position, model.sparse()) * model.headDim() * Short.BYTES
                 : 0;
         double memory = (weights + batch * (pages + keys)) / rates.memory();
-        double link = batch * heads * fetched * layout.hostBlockBytes() / heads / rates.link();
+        double link = batch * heads * fetched * layout.headBlockBytes() / rates.link();
         double products = batch * weights / rates.products();
         return 1e3 * Math.max(memory, Math.max(link, products));
     }

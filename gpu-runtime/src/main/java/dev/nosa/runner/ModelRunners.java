@@ -49,7 +49,8 @@ public final class ModelRunners {
         return create(model, mode, checkpoint, Backends.create(options.backend(), options(model, layout, options)));
     }
 
-    static Backends.Options options(ModelConfig model, KvLayout layout, RunnerOptions options) {
+    /** What a backend for the model is created with. */
+    public static Backends.Options options(ModelConfig model, KvLayout layout, RunnerOptions options) {
         return new Backends.Options(
                 shape(model),
                 layout,
@@ -65,7 +66,8 @@ public final class ModelRunners {
                 options.weightDtype().equals("bf16"));
     }
 
-    static ModelRunner create(ModelConfig model, AttentionMode mode, Checkpoint checkpoint, Backend backend) {
+    /** Loads the model onto a backend, which the runner closes; so does this if it fails. */
+    public static ModelRunner create(ModelConfig model, AttentionMode mode, Checkpoint checkpoint, Backend backend) {
         try {
             if (mode.usesImportance() && !model.importance()) {
                 throw new IllegalArgumentException("mode = " + mode.configName()

@@ -278,32 +278,38 @@ class CudaRunnerGpuTest {
     @ParameterizedTest
     @MethodSource("inEveryMode")
     void batchesOfEverySizeAreNearEachSequenceAlone(Shape shape, AttentionMode mode) {
-        int[][] sequences = new int[GpuRunnerHarness.ROWS][];
-        try (GpuRunnerHarness gpu = shape.fewestSlots(mode)) {
-            for (int row = 0; row < sequences.length; row++) {
-                sequences[row] = shape.tokens(20 + row, shape.length() - 40 * row);
-                gpu.open(row);
-                gpu.run(gpu.silentChunk(row, sequences[row], 0, sequences[row].length - 12));
+        for (boolean halves : new boolean[] {false, true}) {
+            try (GpuRunnerHarness gpu = shape.fewestSlots(mode).inHalves(halves)) {
+                batchesOfEverySize(gpu, halves ? "of halves, row " : "row ", shape, mode);
             }
-            float[][][] got = new float[sequences.length][12][];
-            for (int step = 0; step < 12; step++) { // each size is recorded and replayed
-                int together = step / 2 + 1;
-                for (int from = 0; from < sequences.length; from += together) {
-                    int first = from;
-                    int count = Math.min(together, sequences.length - from);
-                    int now = step;
-                    List<SequenceOutput> outputs = gpu.run(Stream.iterate(first, row -> row + 1)
-                            .limit(count)
-                            .map(row -> gpu.decode(row, sequences[row], sequences[row].length - 12 + now))
-                            .toArray(SequenceInput[]::new));
-                    for (int i = 0; i < count; i++) {
-                        got[first + i][step] = gpu.split(outputs.get(i))[0];
-                    }
+        }
+    }
+
+    private static void batchesOfEverySize(GpuRunnerHarness gpu, String what, Shape shape, AttentionMode mode) {
+        int[][] sequences = new int[GpuRunnerHarness.ROWS][];
+        for (int row = 0; row < sequences.length; row++) {
+            sequences[row] = shape.tokens(20 + row, shape.length() - 40 * row);
+            gpu.open(row);
+            gpu.run(gpu.silentChunk(row, sequences[row], 0, sequences[row].length - 12));
+        }
+        float[][][] got = new float[sequences.length][12][];
+        for (int step = 0; step < 12; step++) { // each size is recorded and replayed
+            int together = step / 2 + 1;
+            for (int from = 0; from < sequences.length; from += together) {
+                int first = from;
+                int count = Math.min(together, sequences.length - from);
+                int now = step;
+                List<SequenceOutput> outputs = gpu.run(Stream.iterate(first, row -> row + 1)
+                        .limit(count)
+                        .map(row -> gpu.decode(row, sequences[row], sequences[row].length - 12 + now))
+                        .toArray(SequenceInput[]::new));
+                for (int i = 0; i < count; i++) {
+                    got[first + i][step] = gpu.split(outputs.get(i))[0];
                 }
             }
-            for (int row = 0; row < sequences.length; row++) {
-                assertLast(named("row " + row, shape, mode), got[row], sequences[row], shape, mode);
-            }
+        }
+        for (int row = 0; row < sequences.length; row++) {
+            assertLast(named(what + row, shape, mode), got[row], sequences[row], shape, mode);
         }
     }
 

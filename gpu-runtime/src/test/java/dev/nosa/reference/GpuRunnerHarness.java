@@ -1,5 +1,7 @@
 package dev.nosa.reference;
 
+import dev.nosa.backend.Backends;
+import dev.nosa.backend.cuda.CudaBackend;
 import dev.nosa.cache.BlockTable;
 import dev.nosa.cache.KvLayout;
 import dev.nosa.checkpoint.Checkpoint;
@@ -28,6 +30,7 @@ final class GpuRunnerHarness implements AutoCloseable {
     static final int ROWS = 6;
 
     private final ModelConfig config;
+    private final CudaBackend backend;
     private final ModelRunner runner;
     private final int maxTokens;
     private final int blocksPerRow;
@@ -55,7 +58,14 @@ final class GpuRunnerHarness implements AutoCloseable {
         int pages = ROWS * (blocksPerRow + layout.statePages(maxTokens));
         RunnerOptions options =
                 new RunnerOptions("cuda", 0, hostBlocks.size(), pages, maxTokens, ROWS, ROWS, 2 * maxTokens, "bf16", 0);
-        runner = ModelRunners.create(config, mode, checkpoint, layout, options);
+        backend = (CudaBackend) Backends.create("cuda", ModelRunners.options(config, layout, options));
+        runner = ModelRunners.create(config, mode, checkpoint, backend);
+    }
+
+    /** Computes batches of decodes always or never in halves. */
+    GpuRunnerHarness inHalves(boolean always) {
+        backend.computeInHalves(always);
+        return this;
     }
 
     /** The smallest number of slots that a layout takes. */

@@ -38,6 +38,7 @@ import picocli.CommandLine.Spec;
         abbreviateSynopsis = true)
 final class BenchCommand implements Callable<Integer> {
     private static final int LARGE_BATCH = 8;
+    private static final List<String> HALVES = List.of("auto", "always", "never");
 
     @Spec
     CommandSpec spec;
@@ -134,6 +135,16 @@ final class BenchCommand implements Callable<Integer> {
                             + " select (-1); several, with commas between: one after the other")
     List<Integer> turnovers;
 
+    @Option(
+            names = "--halves",
+            paramLabel = "WHEN",
+            split = ",",
+            defaultValue = "auto",
+            description =
+                    "With --shape: auto, always or never: whether one half of the batch computes while the other's"
+                            + " blocks are fetched; several as for --turnover (default: auto)")
+    List<String> halves;
+
     @Option(names = "--spark", description = "Compare the Spark job with the bare engine over the documents of --input")
     boolean spark;
 
@@ -153,6 +164,9 @@ final class BenchCommand implements Callable<Integer> {
         }
         if (turnovers.stream().anyMatch(blocks -> blocks < -1)) {
             throw new UsageException("must be -1 or more: " + turnovers, "--turnover");
+        }
+        if (!HALVES.containsAll(halves)) {
+            throw new UsageException("unknown value in " + halves + "; known: " + HALVES, "--halves");
         }
         if (shape != null) {
             device();
@@ -180,7 +194,9 @@ final class BenchCommand implements Callable<Integer> {
         AttentionMode asked = mode == null ? AttentionMode.NOSA : wantedModes().get(0);
         try {
             int sequences = batch.equals("auto") ? 0 : Integer.parseInt(batch);
-            new DeviceBenchRun(shape, asked, context, newTokens, repeats, sequences, resident, slots, hostKv, turnovers)
+            new DeviceBenchRun(
+                            shape, asked, context, newTokens, repeats, sequences, resident, slots, hostKv, turnovers,
+                            halves)
                     .run(this::report);
         } catch (NumberFormatException e) {
             throw new UsageException("'" + batch + "' is neither a number nor auto", "--batch", e);
@@ -267,7 +283,8 @@ final class BenchCommand implements Callable<Integer> {
                 + (slots == 0 ? "" : " --slots " + slots)
                 + (hostKv == 0 ? "" : " --host-kv " + hostKv)
                 + " --turnover "
-                + turnovers.stream().map(String::valueOf).collect(Collectors.joining(","));
+                + turnovers.stream().map(String::valueOf).collect(Collectors.joining(","))
+                + " --halves " + String.join(",", halves);
     }
 
     private static String number(Object value) {

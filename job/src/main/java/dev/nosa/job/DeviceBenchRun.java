@@ -19,6 +19,7 @@ import java.util.Map;
  * @param batch sequences; 0: as many as the memory holds
  * @param resident whether the device holds all of the KV cache
  * @param slots blocks of a sequence, layer and KV head; 0: what the memory holds
+ * @param halves auto, always or never: whether a batch is computed in halves, one after the other
  * @param turnovers blocks replaced per head and step, one after the other; -1: what the random weights select
  */
 record DeviceBenchRun(
@@ -31,7 +32,8 @@ record DeviceBenchRun(
         boolean resident,
         int slots,
         long hostBytes,
-        List<Integer> turnovers) {
+        List<Integer> turnovers,
+        List<String> halves) {
     private static final int STEP_TOKENS = 8192;
 
     /** Prints and keeps one measurement. */
@@ -60,18 +62,28 @@ record DeviceBenchRun(
             bench.fork();
             labels.put("slots", plan.layout().slotsFor(wanted.maxTokens()));
             for (int turnover : turnovers) {
-                DeviceBench.Decode decode = bench.decode(turnover);
-                labels.put("batch", decode.batch());
-                labels.put("turnover", turnover < 0 ? "of random weights" : turnover);
-                labels.put("fetched", decode.fetched());
-                labels.put("ms", decode.millis());
-                labels.put("host_ms", decode.hostMillis());
-                double floor = bench.floorMillis(rates, decode.fetched());
-                labels.put("floor_ms", floor);
-                labels.put("floor_share", floor / decode.millis());
-                labels.put("link_bytes", decode.linkBytes());
-                labels.put("link_share", decode.linkBytes() / (decode.millis() / 1e3) / rates.link());
-                report.add("decode", "tokens_per_s", decode.tokensPerSecond(), labels);
+                for (String way : halves) {
+                    DeviceBench.Decode decode =
+                            bench.decode(turnover, way.equals("auto") ? null : way.equals("always"));
+                    labels.put("halves", way);
+                    labels.put("batch", decode.batch());
+                    labels.put("turnover", turnover < 0 ? "of random weights" : turnover);
+                    labels.put("fetched", decode.fetched());
+                    labels.put("ms", decode.millis());
+                    labels.put("host_ms", decode.hostMillis());
+                    double floor = bench.floorMillis(rates, decode.fetched());
+                    labels.put("floor_ms", floor);
+                    labels.put("floor_share", floor / decode.millis());
+                    labels.put("link_bytes", decode.linkBytes());
+                    labels.put("link_share", decode.linkBytes() / (decode.millis() / 1e3) / rates.link());
+                    report.add("decode", "tokens_per_s", decode.tokensPerSecond(), labels);
+                }
+            }
+            double gather = bench.gather();
+            if (gather > 0) {
+                Map<String, Object> shares = new LinkedHashMap<>(gpu);
+                shares.put("link_share", gather / rates.link());
+                report.add("gather", "gb_per_s", gather / 1e9, shares);
             }
         }
     }
@@ -88,6 +100,6 @@ record DeviceBenchRun(
     }
 
     private DeviceBench.Plan bench(int slotCount) {
-        return new DeviceBench.Plan(context, newTokens, repeats, slotCount, turnovers.size());
+        return new DeviceBench.Plan(context, newTokens, repeats, slotCount, turnovers.size() * halves.size());
     }
 }

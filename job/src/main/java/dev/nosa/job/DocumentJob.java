@@ -4,6 +4,7 @@ import static org.apache.spark.sql.functions.col;
 
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.model.ModelConfig;
+import dev.nosa.spark.GpuAddress;
 import dev.nosa.spark.NosaBuilder;
 import dev.nosa.spark.PromptTemplate;
 import dev.nosa.spark.RunProgress;
@@ -126,11 +127,20 @@ abstract class DocumentJob implements Callable<Integer> {
         SparkSession spark =
                 SparkSession.builder().appName("nosa " + spec.name()).getOrCreate();
         try {
+            checkGpus(spark);
             return work.run(spark);
         } finally {
             if (ownSession) {
                 spark.stop();
             }
+        }
+    }
+
+    private static void checkGpus(SparkSession spark) {
+        try {
+            GpuAddress.check(spark.sparkContext());
+        } catch (IllegalArgumentException e) {
+            throw new UsageException(e.getMessage(), "--conf", e);
         }
     }
 

@@ -48,6 +48,8 @@ class BadInputTest extends JobFixture {
     void aTurnoverBelowTheModelsOwnIsAnError() {
         assertThat(CommandRun.of("bench", "--shape=8b", "--turnover=1,-5").usageError())
                 .isEqualTo("nosa: error: must be -1 or more: [1, -5] (--turnover)");
+        assertThat(CommandRun.of("bench", "--shape=8b", "--halves=always,once").usageError())
+                .isEqualTo("nosa: error: unknown value in [always, once]; known: [auto, always, never] (--halves)");
     }
 
     @Test

@@ -1,26 +1,60 @@
 package dev.nosa.spark;
 
 import java.util.Map;
+import org.apache.spark.SparkConf;
+import org.apache.spark.SparkContext;
+import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import org.apache.spark.resource.ResourceInformation;
+import scala.jdk.javaapi.CollectionConverters;
 
-/** Which GPU Spark gave to an executor: its discovery script's address, the GPU's number on the host. */
-final class GpuAddress {
+/**
+ * Which GPU Spark gave to an executor: its discovery script's address, the GPU's number on the host. In local mode Spark gives
+ * none to tasks; there it is the driver's.
+ */
+public final class GpuAddress {
     private static final String RESOURCE = "gpu";
+    /** What Spark calls the executor that is the driver. */
+    private static final String LOCAL_EXECUTOR = "driver";
+
+    private static final String OF_TASKS = "spark.task.resource.gpu.amount";
 
     private GpuAddress() {}
 
     /**
-     * Of the calling task, or 0 where Spark schedules no GPUs.
+     * Refuses what Spark would silently wait for.
+     *
+     * @throws IllegalArgumentException if tasks ask for GPUs in local mode, where no such task ever starts
+     */
+    public static void check(SparkContext context) {
+        check(context.isLocal(), context.getConf());
+    }
+
+    static void check(boolean local, SparkConf conf) {
+        if (local && conf.contains(OF_TASKS)) {
+            throw new IllegalArgumentException("local mode has no GPUs for tasks, so with " + OF_TASKS + " = "
+                    + conf.get(OF_TASKS) + " none would ever start; give the driver its GPU instead:"
+                    + " spark.driver.resource.gpu.amount=1 and spark.driver.resource.gpu.discoveryScript");
+        }
+    }
+
+    /**
+     * Of the calling task, or 0 where Spark knows no GPUs.
      *
      * @throws IllegalStateException if the address is no number
      */
     static int ofThisTask() {
         TaskContext task = TaskContext.get();
-        return task == null ? 0 : of(task.resourcesJMap());
+        if (task == null) {
+            return 0;
+        }
+        boolean local = LOCAL_EXECUTOR.equals(SparkEnv.get().executorId());
+        return local
+                ? of(CollectionConverters.asJava(SparkContext.getOrCreate().resources()), "driver")
+                : of(task.resourcesJMap(), "executor");
     }
 
-    static int of(Map<String, ResourceInformation> resources) {
+    static int of(Map<String, ResourceInformation> resources, String process) {
         ResourceInformation gpus = resources.get(RESOURCE);
         if (gpus == null || gpus.addresses().length == 0) {
             return 0;
@@ -29,8 +63,8 @@ final class GpuAddress {
             return Integer.parseInt(gpus.addresses()[0].trim());
         } catch (NumberFormatException e) {
             throw new IllegalStateException(
-                    "Spark's GPU address '" + gpus.addresses()[0] + "' is no number: the discovery script"
-                            + " (spark.executor.resource.gpu.discoveryScript) has to print the GPUs' numbers",
+                    "Spark's GPU address '" + gpus.addresses()[0] + "' is no number: the discovery script (spark."
+                            + process + ".resource.gpu.discoveryScript) has to print the GPUs' numbers",
                     e);
         }
     }

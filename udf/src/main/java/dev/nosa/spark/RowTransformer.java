@@ -32,6 +32,7 @@ final class RowTransformer implements MapPartitionsFunction<Row, Row> {
     }
 
     Dataset<Row> transform(Dataset<Row> input) {
+        GpuAddress.check(input.sparkSession().sparkContext());
         StructType output = schema(input.schema());
         Column[] needed = Columns.needed(options).stream()
                 .map(name -> functions.col('`' + name.replace("`", "``") + '`'))

@@ -1,5 +1,10 @@
 package dev.nosa.spark;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -18,6 +23,9 @@ final class LocalSpark {
             .add("text", DataTypes.StringType)
             .add("rank", DataTypes.IntegerType);
 
+    /** The driver's GPU, as a discovery script says. */
+    static final int GPU = 3;
+
     private LocalSpark() {}
 
     static SparkSession session() {
@@ -26,9 +34,23 @@ final class LocalSpark {
                 .appName("nosa-udf-tests")
                 .config("spark.ui.enabled", false)
                 .config("spark.sql.shuffle.partitions", 2)
+                .config("spark.driver.resource.gpu.amount", 1)
+                .config("spark.driver.resource.gpu.discoveryScript", discoveryScript())
                 .config("spark.driver.host", "localhost")
                 .config("spark.driver.bindAddress", "127.0.0.1")
                 .getOrCreate();
+    }
+
+    private static String discoveryScript() {
+        try {
+            Path script = Files.createTempFile("find-gpus", ".sh");
+            script.toFile().deleteOnExit();
+            Files.writeString(script, "#!/bin/sh\necho '{\"name\": \"gpu\", \"addresses\": [\"" + GPU + "\"]}'\n");
+            Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwx------"));
+            return script.toString();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** {@code count} documents of different lengths, ids d0, d1, ... */

@@ -88,6 +88,21 @@ public final class CpuBackend implements Backend {
     }
 
     @Override
+    public Tensor join(List<Tensor> parts) {
+        if (parts.size() == 1) {
+            return parts.get(0);
+        }
+        int cols = parts.get(0).cols();
+        CpuTensor all = CpuTensor.allocate(parts.stream().mapToInt(Tensor::rows).sum(), cols);
+        int at = 0;
+        for (Tensor part : parts) {
+            System.arraycopy(CpuTensor.data(part), 0, all.data(), at, part.rows() * cols);
+            at += part.rows() * cols;
+        }
+        return all;
+    }
+
+    @Override
     public void embed(Weight table, BatchInputs batch, Tensor out) {
         CpuWeight embedding = (CpuWeight) table;
         int cols = out.cols();

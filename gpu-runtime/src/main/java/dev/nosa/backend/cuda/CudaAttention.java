@@ -20,6 +20,8 @@ final class CudaAttention implements AutoCloseable {
     private final AttentionArgs args;
     private final PrefillAttention prefill;
     private final DecodeAttention decode;
+    /** The decoding tokens of each part of the step. */
+    private final DecodeAttention.Lanes[] decoding = new DecodeAttention.Lanes[DecodeAttention.PARTS];
 
     CudaAttention(
             CudaContext context,
@@ -40,47 +42,67 @@ final class CudaAttention implements AutoCloseable {
         decode = new DecodeAttention(context, stream, library, shape, store, workspace, args, maxLanes, maxContext);
     }
 
-    void run(int layer, CudaTensor qkv, ImportanceWeights importance, BatchInputs batch, CudaTensor out) {
+    /** Queued once before the layers of a step. */
+    void beginStep() {
+        decode.beginStep();
+    }
+
+    /** Prompts wholly; of decodes the selection, and the transfer begins. */
+    void begin(int layer, CudaTensor qkv, ImportanceWeights importance, BatchInputs batch, CudaTensor out) {
         ImportanceAddresses weights = ImportanceAddresses.of(importance);
-        long mark = workspace.mark();
-        CudaTensor queries = workspace.tensor(qkv.rows(), shape.heads() * shape.headDim(), false);
+        int decodes = decodes(batch);
         if (layer == 0) {
-            decode.beginStep();
+            decoding[part(batch)] = lanes(batch, qkv.rows() - decodes, decodes);
         }
+        long mark = workspace.mark();
         for (Slice slice : batch.slices()) {
-            int row = slice.firstRow();
             if (isPrompt(slice)) {
-                prefill.run(layer, slice, weights, qkv.row(row), queries.row(row), out.row(row));
-            } else if (!slice.decode()) { // a fork's tokens, one behind the other
-                for (int i = row; i < row + slice.count(); i++) {
-                    // At once, since the layer may give a finished block's slot away before the last layer has it.
-                    decode.writeBack(layer, 1, decode(layer, i, 1, weights, qkv, queries, out));
-                    decode.beginAgain(layer);
-                }
+                int row = slice.firstRow();
+                CudaTensor queries = workspace.tensor(slice.count(), shape.heads() * shape.headDim(), false);
+                prefill.run(layer, slice, weights, qkv.row(row), queries.address(), out.row(row));
+                workspace.back(mark);
+            } else if (!slice.decode()) {
+                continueFork(layer, qkv, weights, batch, slice, out);
             }
         }
-        int decodes = decodes(batch);
         if (decodes > 0) {
-            DecodeAttention.Lanes lanes = decode(layer, qkv.rows() - decodes, decodes, weights, qkv, queries, out);
+            decode.select(layer, decoding[part(batch)], weights, qkv.row(qkv.rows() - decodes));
+        }
+    }
+
+    /** A fork's tokens, one behind the other. */
+    private void continueFork(
+            int layer, CudaTensor qkv, ImportanceAddresses weights, BatchInputs batch, Slice slice, CudaTensor out) {
+        long mark = workspace.mark();
+        for (int i = slice.firstRow(); i < slice.firstRow() + slice.count(); i++) {
+            DecodeAttention.Lanes token = lanes(batch, i, 1);
+            decode.select(layer, token, weights, qkv.row(i));
+            decode.attend(layer, token, out.row(i));
+            // At once, since the layer may give a finished block's slot away before the last layer has it.
+            decode.writeBack(layer, 1, token);
+            decode.beginAgain(layer);
+            workspace.back(mark);
+        }
+    }
+
+    /** The attention of decodes. */
+    void finish(int layer, BatchInputs batch, CudaTensor out) {
+        DecodeAttention.Lanes lanes = decoding[part(batch)];
+        if (lanes.count() > 0) {
+            decode.attend(layer, lanes, out.row(out.rows() - lanes.count()));
             if (layer == store.layout().layers() - 1) {
                 decode.writeBack(0, store.layout().layers(), lanes);
             }
         }
-        workspace.back(mark);
     }
 
-    private DecodeAttention.Lanes decode(
-            int layer,
-            int first,
-            int count,
-            ImportanceAddresses weights,
-            CudaTensor qkv,
-            CudaTensor queries,
-            CudaTensor out) {
-        DecodeAttention.Lanes lanes =
-                new DecodeAttention.Lanes(count, tables.rows(first), tables.positions(first), tables.counters(first));
-        decode.run(layer, lanes, weights, qkv.row(first), queries.row(first), out.row(first));
-        return lanes;
+    private static int part(BatchInputs batch) {
+        return batch.firstRow() == 0 ? 0 : 1;
+    }
+
+    private DecodeAttention.Lanes lanes(BatchInputs batch, int row, int count) {
+        int token = batch.firstRow() + row;
+        return decode.lanes(part(batch), count, tables.rows(token), tables.positions(token), tables.counters(token));
     }
 
     private boolean isPrompt(Slice slice) {
@@ -96,11 +118,16 @@ final class CudaAttention implements AutoCloseable {
         decode.replaceSelection(blocks);
     }
 
+    /** For measurements: see {@link DecodeAttention#gatherRate}. */
+    double gatherRate(CudaContext context, int rows, int blocks) {
+        return decode.gatherRate(context, rows, blocks);
+    }
+
     /** What each slice of the last batch moved, when all work is done. */
     List<KvTraffic> traffic(BatchInputs batch) {
         long[] counters = tables.readCounters();
         long blockBytes = store.layout().hostBlockBytes();
-        long headBytes = blockBytes / store.layout().layers() / store.layout().kvHeads();
+        long headBytes = store.layout().headBlockBytes();
         int blockSize = store.layout().sparse().blockSize();
         List<KvTraffic> all = new ArrayList<>(batch.slices().size());
         for (Slice slice : batch.slices()) {

@@ -23,6 +23,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import jcuda.driver.JCudaDriver;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -37,6 +38,9 @@ public final class CudaBackend implements Backend {
     private static final Logger log = LoggerFactory.getLogger(CudaBackend.class);
 
     private static final int BUCKET = 8;
+    /** How much faster device memory is than the link, roughly: 35 to 80 among the GPUs that there are kernels for. */
+    private static final double MEMORY_OVER_LINK = 50;
+
     private static final long RUNNING = -1;
     /** A continuation's logits are computed that many at a time at least. */
     private static final int MIN_LOGIT_ROWS = 32;
@@ -57,12 +61,21 @@ public final class CudaBackend implements Backend {
     private final CudaEvent stepEnd;
     private final Workspace workspace;
     private final Deque<AutoCloseable> parts;
-    private final Map<Integer, Recorded> recorded = new HashMap<>();
+    private final Map<StepKind, Recorded> recorded = new HashMap<>();
     private final int maxBatch;
+    private final long weightBytes;
+    /** Whether batches of decodes are computed in halves; null: where it is faster. */
+    private Boolean halves;
+    /** Whether the last batch's transfer took longer than reading its resident blocks and the weights once more. */
+    private boolean waitsForLink;
+    /** Of the batch that is computed now. */
+    private boolean inHalves;
     /** What the model of a batch with prompts took of the workspace, or {@link #RUNNING}. */
     private long modelEnd = RUNNING;
 
-    /** The decode step of one bucket: after its first run, a graph. */
+    private record StepKind(int rows, boolean halves) {}
+
+    /** The decode step of one kind: after its first run, a graph. */
     private static final class Recorded {
         private CudaGraph graph;
         private CudaTensor result;
@@ -81,6 +94,7 @@ public final class CudaBackend implements Backend {
         KernelLibrary library = own(KernelLibrary.load(context));
         blas = own(CublasLt.open(context, CublasLt.WORKSPACE_BYTES));
         maxBatch = options.maxBatch();
+        weightBytes = options.size().weights() * Short.BYTES;
         workspace = own(new Workspace(context, workspaceBytes(options)));
         tables = own(new StepTables(context, stream, options.maxStepTokens() + padded(maxBatch)));
         store = own(new CudaKvStore(
@@ -160,9 +174,33 @@ public final class CudaBackend implements Backend {
         recorded.clear(); // the graphs that have the last number close with the backend
     }
 
+    /** For measurements: whether batches of decodes are computed in halves; null: where it is faster. */
+    public void computeInHalves(Boolean wanted) {
+        halves = wanted;
+    }
+
     /** For measurements: fills a host block with another's K and V, on any thread. */
     public void copyHostBlock(int from, int to) {
         store.copyHostBlock(from, to);
+    }
+
+    /**
+     * For measurements, when nothing else is wanted of the rows: bytes per second of blocks that kernels fetch from the host
+     * tier, nothing beside them.
+     *
+     * @param rows decoding rows 0, 1, ...
+     * @param blocks of each, in the host tier
+     */
+    public double gatherRate(int rows, int blocks) {
+        return attention.gatherRate(context, rows, blocks);
+    }
+
+    /** For measurements: what a profiler that waits for cuProfilerStart is to see, such as ncu --profile-from-start off. */
+    public void profile(Runnable work) {
+        context.check().driver("cuProfilerStart", JCudaDriver::cuProfilerStart);
+        work.run();
+        context.synchronize();
+        context.check().driver("cuProfilerStop", JCudaDriver::cuProfilerStop);
     }
 
     /** For measurements: milliseconds from the begin of the last batch's work on the GPU to its results. */
@@ -251,18 +289,21 @@ public final class CudaBackend implements Backend {
 
     private Tensor compute(BatchInputs batch, Function<BatchInputs, Tensor> model) {
         tables.copyIn();
+        attention.beginStep();
         Tensor result = model.apply(batch);
         tables.copyOut();
         return result;
     }
 
-    /** The first batch of a bucket runs as it is, which readies kernels and products; the second is recorded. */
+    /** The first batch of a kind runs as it is, which readies kernels and products; the second is recorded. */
     private Tensor decode(BatchInputs batch, Function<BatchInputs, Tensor> model) {
         int bucket = bucket(batch.tokens().length);
         BatchInputs padded = widened(batch, bucket);
-        Recorded step = recorded.get(bucket);
+        inHalves = bucket > 1 && store.offloads() && (halves == null ? waitsForLink : halves);
+        StepKind kind = new StepKind(bucket, inHalves);
+        Recorded step = recorded.get(kind);
         if (step == null) {
-            recorded.put(bucket, new Recorded());
+            recorded.put(kind, new Recorded());
             return queue(padded, model);
         }
         tables.write(padded);
@@ -273,6 +314,27 @@ public final class CudaBackend implements Backend {
         stepBegin.record(stream);
         step.graph.launch(stream);
         return step.result;
+    }
+
+    /**
+     * While one half of the batch computes, the other's blocks arrive: behind the weights, which are read twice, instead of
+     * behind the resident blocks of the same layer alone.
+     */
+    @Override
+    public List<BatchInputs> parts(BatchInputs batch) {
+        int rows = batch.tokens().length;
+        int first = (rows + 1) / 2;
+        return batch.isDecode() && inHalves
+                ? List.of(batch.decodes(0, first), batch.decodes(first, rows))
+                : List.of(batch);
+    }
+
+    @Override
+    public Tensor join(List<Tensor> parts) {
+        if (parts.size() == 1) {
+            return parts.get(0);
+        }
+        return workspace.stacked(stream, (CudaTensor) parts.get(0), (CudaTensor) parts.get(1));
     }
 
     /** Sizes with little padding: 1, 2, 4, then multiples of 8. */
@@ -294,7 +356,7 @@ public final class CudaBackend implements Backend {
 
     @Override
     public void embed(Weight table, BatchInputs batch, Tensor out) {
-        elementwise.embed((CudaWeight) table, tables.tokens(), (CudaTensor) out);
+        elementwise.embed((CudaWeight) table, tables.tokens(batch.firstRow()), (CudaTensor) out);
     }
 
     @Override
@@ -319,7 +381,12 @@ public final class CudaBackend implements Backend {
 
     @Override
     public void attention(int layer, Tensor qkv, ImportanceWeights importance, BatchInputs batch, Tensor out) {
-        attention.run(layer, (CudaTensor) qkv, importance, batch, (CudaTensor) out);
+        attention.begin(layer, (CudaTensor) qkv, importance, batch, (CudaTensor) out);
+    }
+
+    @Override
+    public void finishAttention(int layer, BatchInputs batch, Tensor out) {
+        attention.finish(layer, batch, (CudaTensor) out);
     }
 
     @Override
@@ -395,7 +462,13 @@ public final class CudaBackend implements Backend {
 
     @Override
     public List<KvTraffic> takeTraffic(BatchInputs batch) {
-        return attention.traffic(batch);
+        List<KvTraffic> traffic = attention.traffic(batch);
+        if (batch.isDecode()) {
+            KvTraffic all = traffic.stream().reduce(KvTraffic.NONE, KvTraffic::plus);
+            double resident = (double) all.hit() * store.layout().headBlockBytes();
+            waitsForLink = all.bytesFetched() * MEMORY_OVER_LINK > weightBytes + resident;
+        }
+        return traffic;
     }
 
     @Override

@@ -44,7 +44,7 @@ final class CudaRates {
     }
 
     /** Median of some runs, after one that warms up. */
-    private static double perSecond(CudaContext context, CudaStream stream, double amount, Runnable work) {
+    static double perSecond(CudaContext context, CudaStream stream, double amount, Runnable work) {
         work.run();
         double[] rates = new double[REPEATS];
         try (CudaEvent start = new CudaEvent(context, true);

@@ -18,8 +18,23 @@ final class CudaStream implements AutoCloseable {
     }
 
     CudaStream(CudaContext context) {
+        this(context, 0);
+    }
+
+    private CudaStream(CudaContext context, int priority) {
         check = context.check();
-        check.driver("cuStreamCreate", () -> JCudaDriver.cuStreamCreate(handle, CUstream_flags.CU_STREAM_NON_BLOCKING));
+        check.driver(
+                "cuStreamCreateWithPriority",
+                () -> JCudaDriver.cuStreamCreateWithPriority(handle, CUstream_flags.CU_STREAM_NON_BLOCKING, priority));
+    }
+
+    /** One whose thread blocks go before those of other streams that are not running yet. */
+    static CudaStream urgent(CudaContext context) {
+        int[] least = new int[1];
+        int[] greatest = new int[1];
+        context.check()
+                .driver("cuCtxGetStreamPriorityRange", () -> JCudaDriver.cuCtxGetStreamPriorityRange(least, greatest));
+        return new CudaStream(context, greatest[0]);
     }
 
     CUstream handle() {

@@ -5,6 +5,9 @@ import dev.nosa.cache.KvLayout;
 import dev.nosa.sparse.WindowMath;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
 
 /**
  * Attention of one token of each of some sequences (decode_*.cu, gather.cu): append, score, select, fetch, attend. What is missing
@@ -12,6 +15,9 @@ import java.nio.ByteOrder;
  * thread.
  */
 final class DecodeAttention implements AutoCloseable {
+    /** Of a step, at most. */
+    static final int PARTS = 2;
+
     private static final int APPEND_THREADS = 256;
     private static final int SCORE_THREADS = 128;
     private static final int SELECT_THREADS = 320;
@@ -19,6 +25,9 @@ final class DecodeAttention implements AutoCloseable {
     private static final int COPY_THREADS = 256;
     /** Thread blocks of the gather: enough for the link, few for the attention beside it. */
     private static final int GATHER_BLOCKS = 32;
+
+    /** Blocks, layers and heads of {@link #gatherRate}. */
+    private static final int GATHERED = 8192;
 
     private static final int MAX_SPLITS = 32;
     private static final int MISSING_SPLITS = 2;
@@ -37,7 +46,9 @@ final class DecodeAttention implements AutoCloseable {
     private final CudaStream stream;
     private final CudaStream transfers;
     private final CudaEvent selected;
-    private final CudaEvent fetched;
+    /** Of each part. */
+    private final CudaEvent[] fetched = new CudaEvent[PARTS];
+
     private final AttentionArgs args;
     private final int multiprocessors;
     private final int maxWindows;
@@ -54,14 +65,32 @@ final class DecodeAttention implements AutoCloseable {
     private int turnover = -1;
 
     /**
-     * Tokens that go through the slots.
+     * Tokens that go through the slots, and what a layer selects for them (decode_select.cu): device addresses.
      *
+     * @param part of the step that they are
      * @param count lanes
      * @param rows int32 [count], -1: padding
      * @param positions int32 [count]
      * @param counters int64 [count][2], selected and missed blocks to add to
+     * @param queries rotated, BF16 [count][heads][D]
+     * @param slots of the selected blocks
+     * @param blocks their numbers
+     * @param hits how many of them were resident
+     * @param counts how many there are
+     * @param work what is to be fetched
      */
-    record Lanes(int count, long rows, long positions, long counters) {}
+    record Lanes(
+            int part,
+            int count,
+            long rows,
+            long positions,
+            long counters,
+            long queries,
+            long slots,
+            long blocks,
+            long hits,
+            long counts,
+            long work) {}
 
     DecodeAttention(
             CudaContext context,
@@ -79,13 +108,13 @@ final class DecodeAttention implements AutoCloseable {
         this.workspace = workspace;
         this.stream = stream;
         this.args = args;
-        transfers = new CudaStream(context);
+        transfers = CudaStream.urgent(context);
         selected = new CudaEvent(context, false);
-        fetched = new CudaEvent(context, false);
+        Arrays.setAll(fetched, part -> new CudaEvent(context, false));
         multiprocessors = context.device().multiprocessors();
         maxWindows = maxWindows(layout, maxContext);
         maxSelected = maxSelected(layout, maxContext);
-        workCounts = DeviceBuffer.allocate(context, (long) layout.layers() * Integer.BYTES);
+        workCounts = DeviceBuffer.allocate(context, (long) PARTS * layout.layers() * Integer.BYTES);
         arrived = DeviceBuffer.allocate(context, (long) maxLanes * layout.kvHeads() * Integer.BYTES);
         arrived.fill(0);
         String size = "_d" + shape.headDim();
@@ -122,85 +151,123 @@ final class DecodeAttention implements AutoCloseable {
         turnover = blocks;
     }
 
-    /** Queued once before the layers of a step. */
+    /**
+     * For measurements: bytes per second of a gather alone, of random blocks from the host tier into the slots of layer 0,
+     * whose contents are lost.
+     *
+     * @param rows which have {@code blocks} blocks each in the host tier
+     */
+    double gatherRate(CudaContext context, int rows, int blocks) {
+        int slots = layout.slots();
+        int entries = Math.min(GATHERED, rows * layout.kvHeads() * slots);
+        Random random = new Random(1);
+        int[] worklist = new int[entries * 4 + rows + 1];
+        for (int i = 0; i < entries; i++) { // index into the rows, head, block, slot
+            worklist[4 * i] = i / layout.kvHeads() / slots;
+            worklist[4 * i + 1] = i / slots % layout.kvHeads();
+            worklist[4 * i + 2] = random.nextInt(blocks);
+            worklist[4 * i + 3] = i % slots;
+        }
+        for (int row = 0; row < rows; row++) {
+            worklist[entries * 4 + row] = row;
+        }
+        worklist[entries * 4 + rows] = entries;
+        try (DeviceBuffer buffer = DeviceBuffer.allocate(context, (long) worklist.length * Integer.BYTES)) {
+            buffer.copyFrom(0, worklist);
+            long behind = (long) entries * WORK_BYTES;
+            double bytes = (double) entries * layout.headBlockBytes();
+            return CudaRates.perSecond(context, stream, bytes, () -> {
+                args.begin(0).putPointer(buffer.address(behind)).putPointer(buffer.address());
+                args.all().putPointer(buffer.address(behind + (long) rows * Integer.BYTES));
+                gather.launch(stream, GATHER_BLOCKS, 1, 1, COPY_THREADS, 0, args.all());
+            });
+        }
+    }
+
+    /** Queued once before the lanes of a step select. */
     void beginStep() {
         workCounts.fill(stream, 0, workCounts.bytes(), 0);
     }
 
-    /** Queued between runs of the same layer in one step. */
+    /** Queued between selections of the same layer and the first part. */
     void beginAgain(int layer) {
         workCounts.fill(stream, (long) layer * Integer.BYTES, Integer.BYTES, 0);
     }
 
-    /** @param qkv row 0 is the first lane's, as in {@code queries} and {@code out} */
-    void run(int layer, Lanes lanes, ImportanceAddresses weights, long qkv, long queries, long out) {
+    /** Takes what lanes need in a step from the workspace. */
+    Lanes lanes(int part, int count, long rows, long positions, long counters) {
+        long pairs = (long) count * layout.kvHeads();
+        return new Lanes(
+                part,
+                count,
+                rows,
+                positions,
+                counters,
+                workspace.take((long) count * shape.heads() * shape.headDim(), Short.BYTES),
+                workspace.take(pairs * maxSelected, Integer.BYTES),
+                workspace.take(pairs * maxSelected, Integer.BYTES),
+                workspace.take(pairs, Integer.BYTES),
+                workspace.take(pairs, Integer.BYTES),
+                workspace.take(pairs * maxSelected, WORK_BYTES));
+    }
+
+    /**
+     * Appends the tokens, selects their blocks, and begins to fetch those that are missing.
+     *
+     * @param qkv of the first lane
+     */
+    void select(int layer, Lanes lanes, ImportanceAddresses weights, long qkv) {
         int heads = layout.kvHeads();
         begin(layer, lanes).putPointer(qkv);
         args.putRope().putPointer(weights.a()).putPointer(weights.delta()).putPointer(weights.bias());
-        args.all().putPointer(queries);
+        args.all().putPointer(lanes.queries());
         append.launch(stream, heads, lanes.count(), 1, APPEND_THREADS, 0, args.all());
 
-        long mark = workspace.mark();
-        Lists lists = select(layer, lanes, queries);
-        attend(layer, lanes, queries, lists, out);
-        workspace.back(mark);
-    }
-
-    /** Device addresses of what a layer selected. */
-    private record Lists(long slots, long blocks, long hits, long counts, long work, long workCount) {}
-
-    private Lists select(int layer, Lanes lanes, long queries) {
-        int heads = layout.kvHeads();
         int splits = splits(lanes.count(), 4);
+        long mark = workspace.mark();
         long logits = 0;
         long partial = 0;
         if (layout.mode().usesQueryScores()) {
             logits = workspace.take((long) lanes.count() * shape.heads() * maxWindows, Float.BYTES);
             partial = workspace.take((long) lanes.count() * shape.heads() * splits, PAIR_BYTES);
-            begin(layer, lanes)
-                    .putPointer(queries)
-                    .putPointer(logits)
-                    .putInt(maxWindows)
-                    .putPointer(partial);
+            begin(layer, lanes).putPointer(lanes.queries()).putPointer(logits);
+            args.all().putInt(maxWindows).putPointer(partial);
             scores.launch(stream, splits, heads, lanes.count(), SCORE_THREADS, 0, args.all());
         }
-        long pairs = (long) lanes.count() * heads;
-        Lists lists = new Lists(
-                workspace.take(pairs * maxSelected, Integer.BYTES),
-                workspace.take(pairs * maxSelected, Integer.BYTES),
-                workspace.take(pairs, Integer.BYTES),
-                workspace.take(pairs, Integer.BYTES),
-                workspace.take(pairs * maxSelected, WORK_BYTES),
-                workCounts.address((long) layer * Integer.BYTES));
-        begin(layer, lanes)
-                .putPointer(logits)
-                .putInt(maxWindows)
-                .putPointer(partial)
-                .putInt(splits);
-        args.all().putPointer(lists.slots()).putPointer(lists.blocks()).putInt(maxSelected);
-        args.all().putPointer(lists.hits()).putPointer(lists.counts());
-        args.all().putPointer(lists.work()).putPointer(lists.workCount()).putPointer(lanes.counters());
+        begin(layer, lanes).putPointer(logits).putInt(maxWindows).putPointer(partial);
+        args.all().putInt(splits).putPointer(lanes.slots()).putPointer(lanes.blocks());
+        args.all().putInt(maxSelected).putPointer(lanes.hits()).putPointer(lanes.counts());
+        args.all().putPointer(lanes.work()).putPointer(workCount(layer, lanes)).putPointer(lanes.counters());
         args.all().putInts(turnover, 1);
         select.launch(stream, heads, lanes.count(), 1, SELECT_THREADS, 0, args.all());
-        return lists;
+        workspace.back(mark);
+
+        if (offload) {
+            selected.record(stream);
+            transfers.waitFor(selected);
+            args.begin(layer).putPointer(lanes.rows()).putPointer(lanes.work()).putPointer(workCount(layer, lanes));
+            gather.launch(transfers, GATHER_BLOCKS, 1, 1, COPY_THREADS, 0, args.all());
+            fetched[lanes.part()].record(transfers);
+        }
     }
 
-    private void attend(int layer, Lanes lanes, long queries, Lists lists, long out) {
+    private long workCount(int layer, Lanes lanes) {
+        return workCounts.address(((long) lanes.part() * layout.layers() + layer) * Integer.BYTES);
+    }
+
+    /** Attention behind {@link #select} of the same layer. */
+    void attend(int layer, Lanes lanes, long out) {
+        long mark = workspace.mark();
         int splits = splits(lanes.count(), 2);
         if (!offload) {
-            Partials partials = partials(lanes.count(), splits);
-            attend(layer, lanes, queries, lists, ALL, 0, splits, partials, out);
-            return;
+            attend(layer, lanes, ALL, 0, splits, partials(lanes.count(), splits), out);
+        } else {
+            Partials partials = partials(lanes.count(), splits + MISSING_SPLITS);
+            attend(layer, lanes, RESIDENT, 0, splits, partials, out);
+            stream.waitFor(fetched[lanes.part()]);
+            attend(layer, lanes, MISSING, splits, MISSING_SPLITS, partials, out);
         }
-        Partials partials = partials(lanes.count(), splits + MISSING_SPLITS);
-        selected.record(stream);
-        transfers.waitFor(selected);
-        args.begin(layer).putPointer(lanes.rows()).putPointer(lists.work()).putPointer(lists.workCount());
-        gather.launch(transfers, GATHER_BLOCKS, 1, 1, COPY_THREADS, 0, args.all());
-        fetched.record(transfers);
-        attend(layer, lanes, queries, lists, RESIDENT, 0, splits, partials, out);
-        stream.waitFor(fetched);
-        attend(layer, lanes, queries, lists, MISSING, splits, MISSING_SPLITS, partials, out);
+        workspace.back(mark);
     }
 
     /** Where the splits of a layer leave their sums, for the last thread block to put together. */
@@ -212,27 +279,13 @@ final class DecodeAttention implements AutoCloseable {
                 workspace.take(rows * shape.headDim(), Float.BYTES), workspace.take(rows, PAIR_BYTES), splits);
     }
 
-    @SuppressWarnings("checkstyle:ParameterNumber") // one launch of several that share the splits
-    private void attend(
-            int layer,
-            Lanes lanes,
-            long queries,
-            Lists lists,
-            int part,
-            int firstSplit,
-            int splits,
-            Partials partials,
-            long out) {
+    private void attend(int layer, Lanes lanes, int part, int firstSplit, int splits, Partials partials, long out) {
         begin(layer, lanes)
-                .putPointer(queries)
-                .putPointer(lists.slots())
-                .putPointer(lists.blocks())
-                .putInt(maxSelected);
-        args.all()
-                .putPointer(lists.hits())
-                .putPointer(lists.counts())
-                .putInt(part)
-                .putInt(firstSplit);
+                .putPointer(lanes.queries())
+                .putPointer(lanes.slots())
+                .putPointer(lanes.blocks());
+        args.all().putInt(maxSelected).putPointer(lanes.hits()).putPointer(lanes.counts());
+        args.all().putInt(part).putInt(firstSplit);
         ByteBuffer struct = ByteBuffer.allocate(PARTIALS_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         struct.putLong(partials.outputs()).putLong(partials.sums()).putLong(arrived.address());
         struct.putInt(partials.splits()).position(0);
@@ -263,7 +316,7 @@ final class DecodeAttention implements AutoCloseable {
 
     @Override
     public void close() {
-        for (AutoCloseable part : new AutoCloseable[] {workCounts, arrived, selected, fetched, transfers}) {
+        for (AutoCloseable part : List.of(workCounts, arrived, selected, fetched[0], fetched[1], transfers)) {
             CudaKvStore.closeQuietly(part);
         }
     }

@@ -60,9 +60,9 @@ final class StepTables implements AutoCloseable {
         return (long) count * COUNTERS * Long.BYTES;
     }
 
-    /** Token ids, int32. */
-    long tokens() {
-        return device.address();
+    /** Token ids from {@code token} on, int32. */
+    long tokens(int token) {
+        return device.address((long) token * Integer.BYTES);
     }
 
     /** Row of each token from {@code token} on, int32. */

@@ -53,8 +53,19 @@ final class Workspace implements AutoCloseable {
 
     /** Copies one row, on a stream. */
     void copyRow(CudaStream stream, CudaTensor from, int fromRow, CudaTensor to, int toRow) {
-        long at = buffer.address();
-        buffer.copyFrom(stream, to.row(toRow) - at, buffer, from.row(fromRow) - at, from.rowBytes());
+        copy(stream, from.row(fromRow), to.row(toRow), from.rowBytes());
+    }
+
+    /** The rows of {@code upper}, and below them those of {@code lower}; copied on a stream. */
+    CudaTensor stacked(CudaStream stream, CudaTensor upper, CudaTensor lower) {
+        CudaTensor all = tensor(upper.rows() + lower.rows(), upper.cols(), upper.wide());
+        copy(stream, upper.address(), all.address(), upper.rows() * upper.rowBytes());
+        copy(stream, lower.address(), all.row(upper.rows()), lower.rows() * lower.rowBytes());
+        return all;
+    }
+
+    private void copy(CudaStream stream, long from, long to, long bytes) {
+        buffer.copyFrom(stream, to - buffer.address(), buffer, from - buffer.address(), bytes);
     }
 
     /** Copies values at a device address to the host, when all work is done. */
