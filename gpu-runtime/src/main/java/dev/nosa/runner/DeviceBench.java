@@ -227,8 +227,7 @@ public final class DeviceBench implements AutoCloseable {
      * @param fetched blocks that a KV head fetches in a step
      */
     public double floorMillis(DeviceRates rates, double fetched) {
-        double weights =
-                2.0 * (model.parameters() - (model.tiedEmbeddings() ? 0 : (double) model.vocabSize() * model.hidden()));
+        double weights = weightBytes();
         int blocks = WindowMath.blocks(position, model.sparse());
         int attended = mode.isSparse() ? Math.min(model.sparse().maxBudget(), blocks) : blocks;
         double pages = (double) attended * layout.hostBlockBytes();
@@ -240,6 +239,25 @@ public final class DeviceBench implements AutoCloseable {
         double link = batch * heads * fetched * layout.headBlockBytes() / rates.link();
         double products = batch * weights / rates.products();
         return 1e3 * Math.max(memory, Math.max(link, products));
+    }
+
+    /** The least time of the prefill, in seconds: the products with weights, of attention and with compressed keys. */
+    public double prefillFloorSeconds(DeviceRates rates) {
+        double row = 2.0 * model.layers() * model.heads() * model.headDim(); // of a query with one key, in all layers
+        double products = weightBytes() * plan.context();
+        for (int t = 0; t < plan.context(); t++) {
+            long budget = (long) model.sparse().maxBudget() * model.sparse().blockSize();
+            long attended = mode.isSparse() ? Math.min(budget, t + 1) : t + 1;
+            boolean scored = mode.usesQueryScores() && t + 1 > budget;
+            products += row * (2 * attended + (scored ? WindowMath.windows(t + 1, model.sparse()) : 0));
+        }
+        return products / rates.products();
+    }
+
+    /** Of all weights that every token goes through: also the operations for a token. */
+    private double weightBytes() {
+        double embedding = model.tiedEmbeddings() ? 0 : (double) model.vocabSize() * model.hidden();
+        return 2 * (model.parameters() - embedding);
     }
 
     @Override

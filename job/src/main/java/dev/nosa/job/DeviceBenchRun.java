@@ -58,7 +58,10 @@ record DeviceBenchRun(
             labels.put("context", context);
             labels.put("memory", resident ? "resident" : "offload");
             double speed = bench.prefill();
+            labels.put("batch", 1);
+            labels.put("floor_share", bench.prefillFloorSeconds(rates) * speed / context);
             report.add("prefill", "tokens_per_s", speed, labels);
+            labels.remove("floor_share");
             bench.fork();
             labels.put("slots", plan.layout().slotsFor(wanted.maxTokens()));
             for (int turnover : turnovers) {

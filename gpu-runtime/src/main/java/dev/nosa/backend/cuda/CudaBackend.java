@@ -39,7 +39,7 @@ public final class CudaBackend implements Backend {
 
     private static final int BUCKET = 8;
     /** How much faster device memory is than the link, roughly: 35 to 80 among the GPUs that there are kernels for. */
-    private static final double MEMORY_OVER_LINK = 50;
+    private static final double MEMORY_OVER_LINK = 45;
 
     private static final long RUNNING = -1;
     /** A continuation's logits are computed that many at a time at least. */

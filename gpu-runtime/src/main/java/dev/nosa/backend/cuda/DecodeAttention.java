@@ -20,7 +20,7 @@ final class DecodeAttention implements AutoCloseable {
 
     private static final int APPEND_THREADS = 256;
     private static final int SCORE_THREADS = 128;
-    private static final int SELECT_THREADS = 320;
+    private static final int SELECT_THREADS = 512;
     private static final int ATTEND_THREADS = 128;
     private static final int COPY_THREADS = 256;
     /** Thread blocks of the gather: enough for the link, few for the attention beside it. */
@@ -30,7 +30,7 @@ final class DecodeAttention implements AutoCloseable {
     private static final int GATHERED = 8192;
 
     private static final int MAX_SPLITS = 32;
-    private static final int MISSING_SPLITS = 2;
+    private static final int MISSING_SPLITS = 1;
     private static final int WINDOWS_PAD = 16;
     private static final int WORK_BYTES = 16;
     private static final int PAIR_BYTES = 8;

@@ -182,7 +182,7 @@ final class DecodeSteps {
         args.putPointer(selected).putPointer(blocks).putInt(maxSelected);
         args.putPointer(hits).putPointer(counts).putPointer(worklist).putPointer(workCount);
         args.putPointer(counters).putInts(turnover, 5);
-        bench.launch("decode_select", KernelBench.grid(shape.kvHeads, lanes.size()), 320, 0);
+        bench.launch("decode_select", KernelBench.grid(shape.kvHeads, lanes.size()), 512, 0);
     }
 
     /** @param threadBlocks fewer than entries, so that some take several */
