@@ -182,6 +182,7 @@ __device__ __forceinline__ void write_output(
     const AttentionRows<D>& rows, char* tile, int group, int queries, int stride, bf16* out) {
     int lane = threadIdx.x % 32;
     char* own = tile + threadIdx.x / 32 * WARP_ROWS * D * 2;
+    __syncwarp();  // all lanes have read their queries
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         int m = i / 2, h = i % 2;

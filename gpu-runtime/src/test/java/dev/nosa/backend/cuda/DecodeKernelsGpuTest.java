@@ -12,6 +12,7 @@ import dev.nosa.sparse.SparseConfig;
 import dev.nosa.sparse.WindowMath;
 import dev.nosa.tensor.BFloat16;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -21,7 +22,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  * the end of the dense start. What decode_select selects is held to BlockSelection in {@link DecodeSelectGpuTest}.
  */
 class DecodeKernelsGpuTest extends KernelGpuTest {
-    private static final String SHAPES = "dev.nosa.backend.cuda.KernelShape#inEveryMode";
     /** All lanes but the shortest pass a block's border. */
     private static final int STEPS = 24;
 
@@ -32,7 +32,17 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
         void of(DecodeSteps steps, int lane, int layer);
     }
 
-    private static void everyStep(KernelShape shape, AttentionMode mode, Check check) {
+    /** All kernels of a step, of every shape in every mode; AssertJ's message says which check failed. */
+    @ParameterizedTest
+    @MethodSource("dev.nosa.backend.cuda.KernelShape#inEveryMode")
+    void everyStepIsThatOfTheReference(KernelShape shape, AttentionMode mode) {
+        List<Check> checks = List.of(
+                DecodeKernelsGpuTest::appendTurnsQueriesAndKeysAndTakesInValuesAndImportance,
+                DecodeKernelsGpuTest::appendCompletesWindowsExactly,
+                DecodeKernelsGpuTest::scoresAreProductsWithVisibleWindowsAndTheirSums,
+                DecodeKernelsGpuTest::selectedBlocksLieInTheirSlotsBitForBit,
+                DecodeKernelsGpuTest::attentionInAnySplitsIsTheSoftmaxOverTheSelectedBlocks,
+                DecodeKernelsGpuTest::finishedTailsGoToTheHostAndUnfinishedOnesDoNot);
         int budget = shape.sparse.maxBudget() * KernelShape.BLOCK;
         int border = 3 * KernelShape.BLOCK;
         DecodeSteps steps = DecodeSteps.of(
@@ -57,7 +67,9 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
                 steps.kv.download();
                 takeIn(steps, layer);
                 for (int lane = 0; lane < steps.lanes.size(); lane++) {
-                    check.of(steps, lane, layer);
+                    for (Check check : checks) {
+                        check.of(steps, lane, layer);
+                    }
                 }
             }
             steps.writeBack();
@@ -90,31 +102,29 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource(SHAPES)
-    void appendTurnsQueriesAndKeysAndTakesInValuesAndImportance(KernelShape shape, AttentionMode mode) {
-        everyStep(shape, mode, (steps, i, layer) -> {
-            DecodeLane lane = steps.lanes.get(i);
-            int at = i * shape.qkvWidth();
-            float[] queries = KernelBench.readBf16(steps.queries);
-            for (int h = 0; lane != null && h < shape.heads(); h++) {
-                int from = (i * shape.heads() + h) * shape.headDim;
-                assertRoped(Arrays.copyOfRange(queries, from, from + shape.headDim), head(steps, at, h), lane.position);
+    private static void appendTurnsQueriesAndKeysAndTakesInValuesAndImportance(DecodeSteps steps, int i, int layer) {
+        KernelShape shape = steps.shape;
+        AttentionMode mode = steps.mode;
+        DecodeLane lane = steps.lanes.get(i);
+        int at = i * shape.qkvWidth();
+        float[] queries = KernelBench.readBf16(steps.queries);
+        for (int h = 0; lane != null && h < shape.heads(); h++) {
+            int from = (i * shape.heads() + h) * shape.headDim;
+            assertRoped(Arrays.copyOfRange(queries, from, from + shape.headDim), head(steps, at, h), lane.position);
+        }
+        float[] values = new float[shape.kvHeads * shape.headDim];
+        System.arraycopy(steps.qkv, at + (shape.heads() + shape.kvHeads) * shape.headDim, values, 0, values.length);
+        for (int h = 0; lane != null && h < shape.kvHeads; h++) {
+            assertRoped(lane.key(layer, h, lane.position), head(steps, at, shape.heads() + h), lane.position);
+            assertThat(lane.value(layer, h, lane.position))
+                    .containsExactly(Arrays.copyOfRange(values, h * shape.headDim, (h + 1) * shape.headDim));
+            if (mode.usesImportance()) {
+                float[] delta = Arrays.copyOfRange(steps.delta, h * values.length, (h + 1) * values.length);
+                double expected = KernelReference.importance(values, delta, steps.a[h], steps.bias[h]);
+                assertThat((double) lane.importance(layer, h, lane.position))
+                        .isCloseTo(expected, within(1e-4 * (1 + Math.abs(expected))));
             }
-            float[] values = new float[shape.kvHeads * shape.headDim];
-            System.arraycopy(steps.qkv, at + (shape.heads() + shape.kvHeads) * shape.headDim, values, 0, values.length);
-            for (int h = 0; lane != null && h < shape.kvHeads; h++) {
-                assertRoped(lane.key(layer, h, lane.position), head(steps, at, shape.heads() + h), lane.position);
-                assertThat(lane.value(layer, h, lane.position))
-                        .containsExactly(Arrays.copyOfRange(values, h * shape.headDim, (h + 1) * shape.headDim));
-                if (mode.usesImportance()) {
-                    float[] delta = Arrays.copyOfRange(steps.delta, h * values.length, (h + 1) * values.length);
-                    double expected = KernelReference.importance(values, delta, steps.a[h], steps.bias[h]);
-                    assertThat((double) lane.importance(layer, h, lane.position))
-                            .isCloseTo(expected, within(1e-4 * (1 + Math.abs(expected))));
-                }
-            }
-        });
+        }
     }
 
     private static float[] head(DecodeSteps steps, int at, int head) {
@@ -137,47 +147,46 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource(SHAPES)
-    void appendCompletesWindowsExactly(KernelShape shape, AttentionMode mode) {
+    private static void appendCompletesWindowsExactly(DecodeSteps steps, int i, int layer) {
+        KernelShape shape = steps.shape;
+        AttentionMode mode = steps.mode;
         SparseConfig sparse = shape.sparse;
-        everyStep(shape, mode, (steps, i, layer) -> {
-            DecodeLane lane = steps.lanes.get(i);
-            for (int head = 0; lane != null && mode.isSparse() && head < shape.kvHeads; head++) {
-                int last = WindowMath.windows(lane.position + 1, sparse) - 1;
-                for (int w = Math.max(0, last - 1); w <= last; w++) {
-                    if (mode.usesQueryScores()) {
-                        assertThat(steps.kv.windowKey(lane.row, layer, head, w))
-                                .as("window %d at %d", w, lane.position)
-                                .containsExactly(lane.windowKey(sparse, layer, head, w));
-                    }
-                    if (mode.usesImportance()) {
-                        assertThat(steps.kv.windowImportance(lane.row, layer, head, w))
-                                .isEqualTo(lane.windowImportance(sparse, layer, head, w));
-                    }
+        DecodeLane lane = steps.lanes.get(i);
+        for (int head = 0; lane != null && mode.isSparse() && head < shape.kvHeads; head++) {
+            int last = WindowMath.windows(lane.position + 1, sparse) - 1;
+            for (int w = Math.max(0, last - 1); w <= last; w++) {
+                if (mode.usesQueryScores()) {
+                    assertThat(steps.kv.windowKey(lane.row, layer, head, w))
+                            .as("window %d at %d", w, lane.position)
+                            .containsExactly(lane.windowKey(sparse, layer, head, w));
+                }
+                if (mode.usesImportance()) {
+                    assertThat(steps.kv.windowImportance(lane.row, layer, head, w))
+                            .isEqualTo(lane.windowImportance(sparse, layer, head, w));
                 }
             }
-        });
+        }
     }
 
-    @ParameterizedTest
-    @MethodSource("dev.nosa.backend.cuda.KernelShape#inSparseModes")
-    void scoresAreProductsWithVisibleWindowsAndTheirSums(KernelShape shape, AttentionMode mode) {
-        everyStep(shape, mode, (steps, i, layer) -> {
-            DecodeLane lane = steps.lanes.get(i);
-            float[] logits = KernelBench.readFloats(steps.logits);
-            float[] partial = KernelBench.readFloats(steps.partial);
-            boolean scored = lane != null && mode.usesQueryScores() && !steps.isDense(lane.position);
-            for (int h = 0; h < shape.heads(); h++) {
-                int from = (i * shape.heads() + h) * steps.maxWindows;
-                float[] own = Arrays.copyOfRange(logits, from, from + steps.maxWindows);
-                if (scored) {
-                    assertScores(steps, i, layer, h, own, partial);
-                } else {
-                    assertThat(own).containsOnly(Float.NaN);
-                }
+    private static void scoresAreProductsWithVisibleWindowsAndTheirSums(DecodeSteps steps, int i, int layer) {
+        KernelShape shape = steps.shape;
+        AttentionMode mode = steps.mode;
+        if (!mode.isSparse()) {
+            return; // no scores
+        }
+        DecodeLane lane = steps.lanes.get(i);
+        float[] logits = KernelBench.readFloats(steps.logits);
+        float[] partial = KernelBench.readFloats(steps.partial);
+        boolean scored = lane != null && mode.usesQueryScores() && !steps.isDense(lane.position);
+        for (int h = 0; h < shape.heads(); h++) {
+            int from = (i * shape.heads() + h) * steps.maxWindows;
+            float[] own = Arrays.copyOfRange(logits, from, from + steps.maxWindows);
+            if (scored) {
+                assertScores(steps, i, layer, h, own, partial);
+            } else {
+                assertThat(own).containsOnly(Float.NaN);
             }
-        });
+        }
     }
 
     private static void assertScores(DecodeSteps steps, int i, int layer, int head, float[] logits, float[] partial) {
@@ -224,28 +233,23 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
         return query;
     }
 
-    @ParameterizedTest
-    @MethodSource(SHAPES)
-    void selectedBlocksLieInTheirSlotsBitForBit(KernelShape shape, AttentionMode mode) {
-        everyStep(shape, mode, (steps, i, layer) -> {
-            DecodeLane lane = steps.lanes.get(i);
-            for (int head = 0; lane != null && head < shape.kvHeads; head++) {
-                Lists lists = steps.lists(i, head);
-                assertThat(steps.kv.slotBlocks(lane.row, layer, head))
-                        .startsWith(lane.slotBlocks(layer, head, steps.kv.maxBlocks));
-                for (int n = 0; n < lists.blocks().length; n++) {
-                    int block = lists.blocks()[n];
-                    for (int t = 0; t < KernelShape.BLOCK && block * KernelShape.BLOCK + t <= lane.position; t++) {
-                        int token = block * KernelShape.BLOCK + t;
-                        assertSame(
-                                steps.kv.key(lane.row, lists.slots()[n], layer, head, t), lane.key(layer, head, token));
-                        assertSame(
-                                steps.kv.value(lane.row, lists.slots()[n], layer, head, t),
-                                lane.value(layer, head, token));
-                    }
+    private static void selectedBlocksLieInTheirSlotsBitForBit(DecodeSteps steps, int i, int layer) {
+        KernelShape shape = steps.shape;
+        DecodeLane lane = steps.lanes.get(i);
+        for (int head = 0; lane != null && head < shape.kvHeads; head++) {
+            Lists lists = steps.lists(i, head);
+            assertThat(steps.kv.slotBlocks(lane.row, layer, head))
+                    .startsWith(lane.slotBlocks(layer, head, steps.kv.maxBlocks));
+            for (int n = 0; n < lists.blocks().length; n++) {
+                int block = lists.blocks()[n];
+                for (int t = 0; t < KernelShape.BLOCK && block * KernelShape.BLOCK + t <= lane.position; t++) {
+                    int token = block * KernelShape.BLOCK + t;
+                    assertSame(steps.kv.key(lane.row, lists.slots()[n], layer, head, t), lane.key(layer, head, token));
+                    assertSame(
+                            steps.kv.value(lane.row, lists.slots()[n], layer, head, t), lane.value(layer, head, token));
                 }
             }
-        });
+        }
     }
 
     /** AssertJ looks at one value at a time, which takes minutes for all of a cache. */
@@ -255,9 +259,7 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource(SHAPES)
-    void attentionInAnySplitsIsTheSoftmaxOverTheSelectedBlocks(KernelShape shape, AttentionMode mode) {
+    private static void attentionInAnySplitsIsTheSoftmaxOverTheSelectedBlocks(DecodeSteps steps, int i, int layer) {
         Part[][] ways = {
             {new Part(2, 1)},
             {new Part(2, 5)},
@@ -265,16 +267,14 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
             {new Part(0, 1), new Part(1, 1)},
             {new Part(0, 32), new Part(1, 2)}
         };
-        everyStep(shape, mode, (steps, i, layer) -> {
-            DecodeLane lane = steps.lanes.get(i);
-            if (lane != null) { // all lanes at once, each by its own turn
-                int way = (lane.position + i) % ways.length;
-                float[] got = steps.attend(layer, ways[way]);
-                assertPaddingIsZero(steps, got);
-                assertThat(KernelBench.readInts(steps.arrived)).containsOnly(0);
-                assertAttention(steps, i, layer, got);
-            }
-        });
+        DecodeLane lane = steps.lanes.get(i);
+        if (lane != null) { // all lanes at once, each by its own turn
+            int way = (lane.position + i) % ways.length;
+            float[] got = steps.attend(layer, ways[way]);
+            assertPaddingIsZero(steps, got);
+            assertThat(KernelBench.readInts(steps.arrived)).containsOnly(0);
+            assertAttention(steps, i, layer, got);
+        }
     }
 
     private static void assertPaddingIsZero(DecodeSteps steps, float[] got) {
@@ -316,24 +316,21 @@ class DecodeKernelsGpuTest extends KernelGpuTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource(SHAPES)
-    void finishedTailsGoToTheHostAndUnfinishedOnesDoNot(KernelShape shape, AttentionMode mode) {
-        everyStep(shape, mode, (steps, i, layer) -> {
-            DecodeLane lane = steps.lanes.get(i);
-            for (int head = 0; lane != null && head < shape.kvHeads; head++) {
-                int finished = lane.position / KernelShape.BLOCK;
-                for (int t = Math.max(0, (finished - 1) * KernelShape.BLOCK); t < finished * KernelShape.BLOCK; t++) {
-                    int block = t / KernelShape.BLOCK;
-                    assertSame(
-                            steps.kv.hostKey(lane.row, block, layer, head, t % KernelShape.BLOCK),
-                            lane.key(layer, head, t));
-                    assertSame(
-                            steps.kv.hostValue(lane.row, block, layer, head, t % KernelShape.BLOCK),
-                            lane.value(layer, head, t));
-                }
-                assertThat(steps.kv.hostKey(lane.row, finished, layer, head, 0)).containsOnly(Float.NaN);
+    private static void finishedTailsGoToTheHostAndUnfinishedOnesDoNot(DecodeSteps steps, int i, int layer) {
+        KernelShape shape = steps.shape;
+        DecodeLane lane = steps.lanes.get(i);
+        for (int head = 0; lane != null && head < shape.kvHeads; head++) {
+            int finished = lane.position / KernelShape.BLOCK;
+            for (int t = Math.max(0, (finished - 1) * KernelShape.BLOCK); t < finished * KernelShape.BLOCK; t++) {
+                int block = t / KernelShape.BLOCK;
+                assertSame(
+                        steps.kv.hostKey(lane.row, block, layer, head, t % KernelShape.BLOCK),
+                        lane.key(layer, head, t));
+                assertSame(
+                        steps.kv.hostValue(lane.row, block, layer, head, t % KernelShape.BLOCK),
+                        lane.value(layer, head, t));
             }
-        });
+            assertThat(steps.kv.hostKey(lane.row, finished, layer, head, 0)).containsOnly(Float.NaN);
+        }
     }
 }
