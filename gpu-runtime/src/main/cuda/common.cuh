@@ -1,5 +1,4 @@
-// What decode and prefill share: vectors of BF16, rotary embedding, products and reductions of one warp, the largest of
-// some scores.
+// What decode and prefill share: vectors of BF16, rotary embedding, products and reductions of one warp.
 #pragma once
 #include "kv_cache.cuh"
 
@@ -103,34 +102,4 @@ __device__ __forceinline__ float exp2_approx(float x) {
 __device__ __forceinline__ unsigned score_key(float score) {
     unsigned bits = __float_as_uint(score + 0.0f);
     return bits & 0x80000000 ? ~bits : bits | 0x80000000;
-}
-
-// Takes the `wanted` largest keys, the lowest block first among equals; by one warp. key[i] of lane l is that of block
-// 32 * i + l, 0 for blocks that cannot be taken, of which there are others at least as many as wanted. Adds this lane's
-// blocks to bits i of taken. A search for the smallest key to take, one bit at a time; it ends when the rest of the
-// bits decides nothing.
-template <int WORDS>
-__device__ __forceinline__ void take_largest(const unsigned (&key)[WORDS], int wanted, unsigned long long& taken) {
-    if (wanted <= 0) return;
-    unsigned least = 0;
-    for (unsigned bit = 0x80000000; bit != 0; bit >>= 1) {
-        int count = 0;
-#pragma unroll
-        for (int i = 0; i < WORDS; i++) count += key[i] >= (least | bit);
-        count = __reduce_add_sync(ALL_LANES, count);
-        if (count >= wanted) least |= bit;
-        if (count == wanted) break;
-    }
-    int above = 0;
-#pragma unroll
-    for (int i = 0; i < WORDS; i++) above += key[i] > least;
-    int ties = wanted - __reduce_add_sync(ALL_LANES, above);
-    unsigned lower_lanes = (1u << threadIdx.x % 32) - 1;
-#pragma unroll
-    for (int i = 0; i < WORDS; i++) {
-        unsigned equal = __ballot_sync(ALL_LANES, key[i] == least);
-        bool tie = key[i] == least && __popc(equal & lower_lanes) < ties;
-        taken |= (unsigned long long)(key[i] > least || tie) << i;
-        ties -= __popc(equal);
-    }
 }

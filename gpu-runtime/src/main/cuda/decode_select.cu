@@ -8,7 +8,7 @@
 constexpr int SELECT_THREADS = 512;
 constexpr int SELECT_WARPS = SELECT_THREADS / WARP_LANES;
 constexpr int OWN = MAX_BLOCKS / SELECT_THREADS;  // blocks, or slots, of a thread
-constexpr int WORDS = MAX_BLOCKS / 32;  // of a set of blocks: bit b % 32 of word b / 32 is block b
+constexpr int WORDS = MAX_BLOCKS / 32;            // of a set of blocks: bit b % 32 of word b / 32 is block b
 constexpr unsigned IN_USE = 0xffffffff;
 constexpr unsigned TOP_SLOT_BIT = 2u * MAX_BLOCKS * BLOCK_TOKENS * MAX_SLOTS;  // of a slot's key: clocks end at 2 * tokens
 constexpr unsigned KEPT = 0x9e3779b9, DRAWN = 0x85ebca6b;  // seeds of the two draws
@@ -160,8 +160,8 @@ __device__ __forceinline__ unsigned largest_from(
     return bound;
 }
 
-// Adds the blocks of the `wanted` largest keys to the chosen ones, the lowest block first among equals.
-// key[i] is that of block own(i), 0 for blocks that cannot be taken.
+// Adds the blocks of the `wanted` largest keys to the chosen ones, the lowest block first among equals. key[i] is that of
+// block own(i), 0 for blocks that cannot be taken.
 __device__ __forceinline__ void take_largest(Selection& s, const unsigned (&key)[OWN], int wanted, int& round) {
     if (wanted <= 0) return;
     const int lane = threadIdx.x % WARP_LANES;
@@ -208,10 +208,11 @@ __device__ __forceinline__ void choose(const KvCache& kv, Selection& s, int curr
     take_largest(s, key, second, round);
 }
 
-// row and position int [B]; logits, max_windows, partial and splits as in decode_scores, not read in mode dma. selected and blocks int [B][kv_heads][max_selected]: slot and number of each selected block, those that
-// lay in a slot first, each part ascending by block; hits and count int [B][kv_heads]: of that part, of all. worklist
-// {b, head, block, slot}, at worst B * kv_heads * max_selected; worklist_count, 0 before. counters [B][2]: selected and
-// missed blocks, added to. Nothing is written for padding (row -1).
+// row and position int [B]; logits, max_windows, partial and splits as in decode_scores, not read in mode dma. selected
+// and blocks int [B][kv_heads][max_selected]: slot and number of each selected block, those that lay in a slot first, each
+// part ascending by block; hits and count int [B][kv_heads]: of that part, of all. worklist {b, head, block, slot}, at
+// worst B * kv_heads * max_selected; worklist_count, 0 before. counters [B][2]: selected and missed blocks, added to.
+// Nothing is written for padding (row -1).
 // Grid: (kv_heads, B); block: 512. Reads windows * (group + 1) * 4 bytes and row_slots * 8.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS, 2) decode_select(
     KvCache kv, int layer, const int* rows, const int* positions, const float* logits, int max_windows,

@@ -26,6 +26,14 @@ public final class Checkpoints {
         return open(dir, WINDOW_BYTES);
     }
 
+    /**
+     * As {@link #open(Path)}, or with {@code dummy}: random weights of whatever shapes are asked for, with which
+     * {@code config.json} and a tokenizer are enough to measure a model.
+     */
+    public static Checkpoint open(Path dir, String loadFormat) {
+        return loadFormat.equals("dummy") ? new RandomCheckpoint() : open(dir);
+    }
+
     static Checkpoint open(Path dir, int windowBytes) {
         if (!Files.isDirectory(dir)) {
             throw new CheckpointException(dir + ": no such folder; a model is a folder with " + SINGLE);

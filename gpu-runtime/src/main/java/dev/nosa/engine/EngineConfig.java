@@ -7,6 +7,7 @@ import java.nio.file.Path;
  * Every knob of an engine. {@code null} or 0 means the default that the comment gives.
  *
  * @param model folder of the checkpoint
+ * @param loadFormat {@code auto}, or {@code dummy} for random weights, which measurements need
  * @param backend {@code auto}, {@code cpu} or {@code cuda}
  * @param device which GPU, from 0, among those that CUDA_VISIBLE_DEVICES leaves
  * @param mode attention mode; null: the checkpoint's
@@ -28,6 +29,7 @@ import java.nio.file.Path;
  */
 public record EngineConfig(
         Path model,
+        String loadFormat,
         String backend,
         int device,
         AttentionMode mode,
@@ -45,6 +47,7 @@ public record EngineConfig(
 
     public EngineConfig {
         require(model != null, "model", "null", "the folder of a checkpoint");
+        require(oneOf(loadFormat, "auto", "dummy"), "load-format", loadFormat, "auto or dummy");
         require(oneOf(backend, "auto", "cpu", "cuda"), "backend", backend, "auto, cpu or cuda");
         require(device >= 0, "device", device, "0 or more");
         require(maxBatch >= 0, "max-batch", maxBatch, "0 (automatic) or more");
@@ -77,6 +80,7 @@ public record EngineConfig(
     /** Defaults, to be changed one by one. */
     public static final class Builder {
         private final Path model;
+        private String loadFormat = "auto";
         private String backend = "auto";
         private int device;
         private AttentionMode mode;
@@ -94,6 +98,11 @@ public record EngineConfig(
 
         private Builder(Path model) {
             this.model = model;
+        }
+
+        public Builder loadFormat(String value) {
+            loadFormat = value;
+            return this;
         }
 
         public Builder backend(String value) {
@@ -169,6 +178,7 @@ public record EngineConfig(
         public EngineConfig build() {
             return new EngineConfig(
                     model,
+                    loadFormat,
                     backend,
                     device,
                     mode,

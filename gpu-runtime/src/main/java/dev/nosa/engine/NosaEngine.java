@@ -60,7 +60,7 @@ public final class NosaEngine implements InferenceEngine {
      */
     public static InferenceEngine start(EngineConfig config) {
         Deque<Runnable> closers = new ArrayDeque<>();
-        try (Checkpoint checkpoint = Checkpoints.open(config.model())) {
+        try (Checkpoint checkpoint = Checkpoints.open(config.model(), config.loadFormat())) {
             ModelConfig model = ModelConfigParser.parse(config.model(), checkpoint);
             RunnerFactory runners =
                     (layout, options) -> ModelRunners.create(model, layout.mode(), checkpoint, layout, options);

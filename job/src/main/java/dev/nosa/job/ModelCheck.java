@@ -18,7 +18,7 @@ final class ModelCheck {
     /** The checkpoint's configuration, if it can run as {@code engine} says. */
     static ModelConfig read(EngineConfig engine) {
         ModelConfig model;
-        try (Checkpoint checkpoint = Checkpoints.open(engine.model())) {
+        try (Checkpoint checkpoint = Checkpoints.open(engine.model(), engine.loadFormat())) {
             model = ModelConfigParser.parse(engine.model(), checkpoint);
         }
         settings(engine, model);

@@ -14,6 +14,15 @@ final class ModelOptions {
     Path model;
 
     @Option(
+            names = "--load-format",
+            paramLabel = "NAME",
+            defaultValue = "auto",
+            description =
+                    "auto, or dummy: random weights, to measure a model of which only configuration and tokenizer are"
+                            + " there (default: auto)")
+    String loadFormat;
+
+    @Option(
             names = "--mode",
             paramLabel = "MODE",
             description = "Attention: nosa, infllm_v2, dma or full (default: the checkpoint's)")
@@ -111,6 +120,7 @@ final class ModelOptions {
         try {
             // Executors run in folders of their own.
             return EngineConfig.builder(model.toAbsolutePath())
+                    .loadFormat(loadFormat)
                     .backend(backend)
                     .mode(mode == null ? null : AttentionMode.parse(mode))
                     .maxBatch(maxBatch)

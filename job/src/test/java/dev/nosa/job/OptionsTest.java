@@ -50,6 +50,7 @@ class OptionsTest {
                         "--max-batch=3",
                         "--max-context=1000",
                         "--max-step-tokens=128",
+                        "--load-format=dummy",
                         "--kv-dtype=bf16",
                         "--weight-dtype=bf16",
                         "--threads=5",

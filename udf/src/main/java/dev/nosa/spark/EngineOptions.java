@@ -12,6 +12,7 @@ import java.util.Optional;
 /** {@link EngineConfig} as it travels to executors; the meaning and default of each value stand there. */
 record EngineOptions(
         String model,
+        String loadFormat,
         String backend,
         String mode,
         int maxBatch,
@@ -30,6 +31,7 @@ record EngineOptions(
     static EngineOptions of(EngineConfig config) {
         return new EngineOptions(
                 config.model().toString(),
+                config.loadFormat(),
                 config.backend(),
                 config.mode() == null ? null : config.mode().configName(),
                 config.maxBatch(),
@@ -54,6 +56,7 @@ record EngineOptions(
     EngineConfig toConfig(int defaultThreads, int device) {
         return new EngineConfig(
                 Path.of(model),
+                loadFormat,
                 backend,
                 device,
                 mode == null ? null : AttentionMode.parse(mode),
@@ -82,6 +85,7 @@ record EngineOptions(
     private Map<String, Object> byKey() {
         Map<String, Object> options = new LinkedHashMap<>();
         options.put("model", model);
+        options.put("load-format", loadFormat);
         options.put("backend", backend);
         options.put("mode", mode == null ? "the checkpoint's" : mode);
         options.put("max-batch", maxBatch);

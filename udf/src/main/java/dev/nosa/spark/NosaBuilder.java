@@ -83,6 +83,12 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
         return self();
     }
 
+    /** {@code auto}, or {@code dummy} for random weights. */
+    public B loadFormat(String value) {
+        engine.loadFormat(value);
+        return self();
+    }
+
     /** {@code auto}, {@code cpu} or {@code cuda}. */
     public B backend(String value) {
         engine.backend(value);

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+#
+# Scaling over the GPUs of this host: `nosa generate` on a Spark standalone cluster with one executor per GPU, for several
+# numbers of executors, over generated documents. Prints a JSON line a run.
+#
+#   bench/scale.sh --model DIR [options] [-- options of nosa generate]
+#
+#   --executors LIST    numbers of executors, with commas between (default: 1,2)
+#   --documents N       documents of one executor (default: 16)
+#   --work KIND         growing: so many for each executor; fixed: the same for all runs (default: growing)
+#   --tokens N          of each prompt (default: 16384)
+#   --new-tokens N      of each answer (default: 64)
+#   --cores N           of each executor, whose tasks share its engine (default: 4)
+#   --heap SIZE         Java heap of each executor (default: 8g)
+#   --discovery SCRIPT  prints this host's GPUs (default: conf/find-gpus.sh)
+#   --kill-after SEC    kills an executor so long after its engine's start; the others do its documents again
+#   --folder DIR        logs and outputs, which stay there (default: a new folder in /tmp)
+#   --json FILE         adds the lines there
+#
+set -euo pipefail
+
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+model='' executors=1,2 documents=16 work=growing tokens=16384 new_tokens=64 cores=4 heap=8g
+discovery=$root/conf/find-gpus.sh kill_after='' folder='' json=/dev/null
+command="bench/scale.sh $*"
+fail() {
+  echo "scale: error: $*" >&2
+  exit 2
+}
+while [[ $# -gt 0 && $1 != -- ]]; do
+  [[ $# -ge 2 ]] || fail "a value is missing ($1)"
+  case $1 in
+    --model | --executors | --documents | --work | --tokens | --new-tokens | --cores | --heap | --discovery | --kill-after | \
+      --folder | --json)
+      name=${1#--}
+      printf -v "${name//-/_}" '%s' "$2"
+      shift 2
+      ;;
+    *) fail "unknown option '$1'" ;;
+  esac
+done
+[[ ${1:-} != -- ]] || shift
+[[ -n $model ]] || fail 'a model is required (--model)'
+[[ $work == growing || $work == fixed ]] || fail "unknown work '$work'; known: growing, fixed (--work)"
+folder=${folder:-$(mktemp -d)}
+mkdir -p "$folder"
+
+spark=${SPARK_HOME:-$root/job/target/spark}
+export SPARK_SCALA_VERSION=2.13 SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
+java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+unset SPARK_CONF_DIR MASTER LOG4J_CONFIGURATION_FILE
+children=()
+stop_cluster() {
+  [[ ${#children[@]} -eq 0 ]] || kill "${children[@]}" 2>/dev/null || true
+  wait
+  children=()
+}
+trap stop_cluster EXIT
+
+# N documents of words, each with more tokens than are asked for.
+write_documents() {
+  awk -v n="$1" -v words="$tokens" 'BEGIN {
+    count = split("time people water words great little world still place years found house light under never night", word, " ")
+    srand(1)
+    for (d = 0; d < n; d++) {
+      printf "{\"id\": \"d%05d\", \"text\": \"%d", d, d
+      for (i = 0; i < words; i++) printf " %s", word[1 + int(rand() * count)]
+      print "\"}"
+    }
+  }'
+}
+
+# Waits for a pattern in a file that something still writes to.
+await() {
+  local deadline=$((SECONDS + 120))
+  until grep -qs "$1" "$2"; do
+    [[ $SECONDS -lt $deadline ]] || fail "no '$1' in $2 after two minutes"
+    sleep 0.2
+  done
+}
+
+daemon() {
+  local name=$1
+  shift
+  SPARK_HOME=$spark "$java" -Xmx512m --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED \
+    --add-opens=java.base/java.lang=ALL-UNNAMED -cp "$spark/jars/*" "$@" >"$run/$name.log" 2>&1 &
+  children+=($!)
+}
+
+start_cluster() {
+  local n=$1
+  daemon master org.apache.spark.deploy.master.Master --host 127.0.0.1 --port 0 --webui-port 0
+  await 'Starting Spark master at' "$run/master.log"
+  master=$(grep -o 'spark://[0-9.:]*' "$run/master.log" | head -1)
+  daemon worker "-Dspark.worker.resource.gpu.amount=$n" "-Dspark.worker.resource.gpu.discoveryScript=$discovery" \
+    org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --cores $((n * cores)) --memory $((n * ${heap%?} + n))g \
+    --work-dir "$run/work" --webui-port 0 "$master"
+  await 'Successfully registered with master' "$run/worker.log"
+}
+
+engines() { cat "$run"/work/app-*/*/stderr 2>/dev/null | grep 'Engine of this JVM' || true; }
+
+# Kills the first executor whose engine has started, some seconds later.
+kill_one() {
+  until [[ -n $(engines) ]]; do sleep 0.2; done
+  sleep "$kill_after"
+  kill -9 "$(engines | grep -o '(process [0-9]*' | grep -o '[0-9]*' | head -1)"
+}
+
+# GPU and link of this host, twice a second, while the engines run.
+watch_gpus() {
+  command -v nvidia-smi >/dev/null || return 0
+  nvidia-smi --query-gpu=timestamp,index,utilization.gpu,memory.used --format=csv,noheader,nounits -lms 500 >"$run/gpus.csv" &
+  children+=($!)
+  nvidia-smi dmon -s t -d 1 -o T >"$run/link.txt" &
+  children+=($!)
+}
+
+# The job on n executors; sets out, the JSON line.
+run_job() {
+  local n=$1 count=$2
+  shift 2
+  run=$folder/$work-$n
+  rm -rf "$run"
+  mkdir -p "$run"
+  write_documents "$count" >"$run/documents.jsonl"
+  start_cluster "$n"
+  watch_gpus
+  if [[ -n $kill_after ]]; then
+    kill_one &
+    children+=($!)
+  fi
+  "$root/bin/nosa" generate --master "$master" --driver-memory 2g --executor-memory "$heap" \
+    --executor-cores "$cores" --total-executor-cores $((n * cores)) \
+    --conf spark.executor.resource.gpu.amount=1 --conf "spark.task.resource.gpu.amount=$(awk "BEGIN { print 1 / $cores }")" \
+    --conf spark.scheduler.minRegisteredResourcesRatio=1.0 --conf spark.scheduler.maxRegisteredResourcesWaitingTime=120s \
+    --conf spark.executorEnv.CUDA_DEVICE_ORDER=PCI_BUS_ID --conf spark.task.maxFailures=8 \
+    --conf "spark.executorEnv.LOG4J_CONFIGURATION_FILE=$root/conf/log4j2.properties" \
+    --model "$model" --input "$run/documents.jsonl" --output "$run/output" --prompt '{text}' --partitions $((n * cores)) \
+    --max-context $((tokens + new_tokens)) --on-too-long truncate-middle --max-new-tokens "$new_tokens" \
+    "$@" >"$run/job.out" 2>"$run/job.err" || fail "the job failed: $run/job.err"
+  stop_cluster
+  report "$n" "$count"
+}
+
+# Means over the time from the last engine's start to the end.
+report() {
+  local n=$1 count=$2 speed idle=null link=null started
+  local prompt output ok
+  ok=$(sed -n 's/^documents *\([0-9]*\): .* \([0-9]*\) errors$/\1 \2/p' "$run/job.out")
+  [[ $ok == "$count 0" ]] || fail "of $count documents, written and in error are: $ok ($run/job.out)"
+  read -r prompt output < <(sed -n 's/^tokens *\([0-9]*\) prompt, \([0-9]*\) output$/\1 \2/p' "$run/job.out")
+  speed=$(sed -n 's/^speed *\([0-9]*\) tokens.*/\1/p' "$run/job.out")
+  started=$(engines | grep -o 'started in [0-9]*' | grep -o '[0-9]*' | sort -n | tail -1)
+  if [[ -s ${run}/gpus.csv ]]; then
+    idle=$(engines | awk '{ print $1 }' | sort | tail -1 | awk -F'[ ,]+' 'NR == FNR { from = $1; next }
+      $2 >= from { sum[$3] += 100 - $4; n[$3]++ }
+      END { for (g in n) printf "%s\"%s\": %.1f", s++ ? ", " : "{", g, sum[g] / n[g]; print "}" }' - "$run/gpus.csv")
+    link=$(engines | awk '{ print $1 }' | sort | tail -1 | awk 'NR == FNR { from = $1; next }
+      /^[0-9]/ && $1 >= from { sum[$2] += $3; n[$2]++ }
+      END { for (g in n) printf "%s\"%s\": %.0f", s++ ? ", " : "{", g, sum[g] / n[g]; print "}" }' - "$run/link.txt")
+  fi
+  local addresses pinned
+  addresses=$(engines | grep -o 'device=[0-9]*' | grep -o '[0-9]*' | sort -n | paste -sd, -)
+  pinned=$(cat "$run"/work/app-*/*/stderr | sed -n 's/.*Pinned \([0-9]*\) bytes of.*/\1/p' | sort -n | tail -1)
+  awk -v n="$n" -v count="$count" -v prompt="$prompt" -v output="$output" -v speed="$speed" -v started="$started" \
+    -v head="{\"what\": \"scale\", \"work\": \"$work\", \"executors\": $n, \"engines\": $(engines | wc -l), \"gpus\": [$addresses]" \
+    -v tail="\"gpu_idle_percent\": $idle, \"from_host_mb_per_s\": $link, \"pinned_bytes\": ${pinned:-null}, \"killed\": ${kill_after:-null}, \"date\": \"$(date +%F)\", \"command\": \"$command\"}" 'BEGIN {
+    seconds = (prompt + output) / speed
+    busy = seconds - started / 1000
+    printf "%s, \"documents\": %d, \"prompt_tokens\": %d, \"output_tokens\": %d, \"s\": %.1f, \"start_s\": %.1f, ", head, count, prompt, output, seconds, started / 1000
+    printf "\"documents_per_s\": %.3f, \"tokens_per_s\": %.0f, %s\n", count / busy, (prompt + output) / busy, tail
+  }' | tee -a "$json"
+}
+
+for n in ${executors//,/ }; do
+  count=$documents
+  [[ $work == fixed ]] || count=$((documents * n))
+  run_job "$n" "$count" "$@"
+done
+echo "logs: $folder" >&2
