@@ -3,15 +3,18 @@
 # Scaling over the GPUs of this host: `nosa generate` on a Spark standalone cluster with one executor per GPU, for several
 # numbers of executors, over generated documents. Prints a JSON line a run.
 #
-#   bench/scale.sh --model DIR [options] [-- options of nosa generate]
+#   bench/scale.sh [options] [-- options of nosa generate]
 #
+#   --model DIR         checkpoint (default: sample-data/model)
+#   --config FILE       random weights of this config.json's shape, such as bench/nosa-8b.json, with the model's tokenizer
 #   --executors LIST    numbers of executors, with commas between (default: 1,2)
 #   --documents N       documents of one executor (default: 16)
 #   --work KIND         growing: so many for each executor; fixed: the same for all runs (default: growing)
 #   --tokens N          of each prompt (default: 16384)
 #   --new-tokens N      of each answer (default: 64)
 #   --cores N           of each executor, whose tasks share its engine (default: 4)
-#   --heap SIZE         Java heap of each executor (default: 8g)
+#   --heap SIZE         Java heap of each executor, in g (default: 8g)
+#   --host-kv SIZE      pinned memory of each executor (default: with a GPU its share of what is free beside the heaps)
 #   --discovery SCRIPT  prints this host's GPUs (default: conf/find-gpus.sh)
 #   --kill-after SEC    kills an executor so long after its engine's start; the others do its documents again
 #   --folder DIR        logs and outputs, which stay there (default: a new folder in /tmp)
@@ -20,8 +23,8 @@
 set -euo pipefail
 
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-model='' executors=1,2 documents=16 work=growing tokens=16384 new_tokens=64 cores=4 heap=8g
-discovery=$root/conf/find-gpus.sh kill_after='' folder='' json=/dev/null
+model=$root/sample-data/model config='' executors=1,2 documents=16 work=growing tokens=16384 new_tokens=64 cores=4 heap=8g
+discovery=$root/conf/find-gpus.sh host_kv='' kill_after='' folder='' json=/dev/null
 command="bench/scale.sh $*"
 fail() {
   echo "scale: error: $*" >&2
@@ -30,8 +33,8 @@ fail() {
 while [[ $# -gt 0 && $1 != -- ]]; do
   [[ $# -ge 2 ]] || fail "a value is missing ($1)"
   case $1 in
-    --model | --executors | --documents | --work | --tokens | --new-tokens | --cores | --heap | --discovery | --kill-after | \
-      --folder | --json)
+    --model | --config | --executors | --documents | --work | --tokens | --new-tokens | --cores | --heap | --host-kv | --discovery | \
+      --kill-after | --folder | --json)
       name=${1#--}
       printf -v "${name//-/_}" '%s' "$2"
       shift 2
@@ -40,10 +43,17 @@ while [[ $# -gt 0 && $1 != -- ]]; do
   esac
 done
 [[ ${1:-} != -- ]] || shift
-[[ -n $model ]] || fail 'a model is required (--model)'
 [[ $work == growing || $work == fixed ]] || fail "unknown work '$work'; known: growing, fixed (--work)"
 folder=${folder:-$(mktemp -d)}
+[[ $heap =~ ^[0-9]+g$ ]] || fail "'$heap' is no number of gibibytes such as 8g (--heap)"
 mkdir -p "$folder"
+model_options=(--model "$model")
+if [[ -n $config ]]; then
+  mkdir -p "$folder/model"
+  cp "$model"/tokenizer*.json "$folder/model/"
+  cp "$config" "$folder/model/config.json"
+  model_options=(--model "$folder/model" --load-format dummy)
+fi
 
 spark=${SPARK_HOME:-$root/job/target/spark}
 export SPARK_SCALA_VERSION=2.13 SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
@@ -93,7 +103,7 @@ start_cluster() {
   await 'Starting Spark master at' "$run/master.log"
   master=$(grep -o 'spark://[0-9.:]*' "$run/master.log" | head -1)
   daemon worker "-Dspark.worker.resource.gpu.amount=$n" "-Dspark.worker.resource.gpu.discoveryScript=$discovery" \
-    org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --cores $((n * cores)) --memory $((n * ${heap%?} + n))g \
+    org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --cores $((n * cores)) --memory $((n * ${heap%g} + n))g \
     --work-dir "$run/work" --webui-port 0 "$master"
   await 'Successfully registered with master' "$run/worker.log"
 }
@@ -105,6 +115,17 @@ kill_one() {
   until [[ -n $(engines) ]]; do sleep 0.2; done
   sleep "$kill_after"
   kill -9 "$(engines | grep -o '(process [0-9]*' | grep -o '[0-9]*' | head -1)"
+}
+
+# Of one of n executors, where there are GPUs: what is free of the host's memory beside heaps, weights' buffers and the rest.
+host_kv_options() {
+  local n=$1 free
+  if [[ -n $host_kv ]]; then
+    echo --host-kv "$host_kv"
+  elif command -v nvidia-smi >/dev/null; then
+    free=$(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
+    echo --host-kv $(((free - 8) / n - ${heap%g} - 4))g
+  fi
 }
 
 # GPU and link of this host, twice a second, while the engines run.
@@ -136,7 +157,8 @@ run_job() {
     --conf spark.scheduler.minRegisteredResourcesRatio=1.0 --conf spark.scheduler.maxRegisteredResourcesWaitingTime=120s \
     --conf spark.executorEnv.CUDA_DEVICE_ORDER=PCI_BUS_ID --conf spark.task.maxFailures=8 \
     --conf "spark.executorEnv.LOG4J_CONFIGURATION_FILE=$root/conf/log4j2.properties" \
-    --model "$model" --input "$run/documents.jsonl" --output "$run/output" --prompt '{text}' --partitions $((n * cores)) \
+    "${model_options[@]}" $(host_kv_options "$n") --input "$run/documents.jsonl" --output "$run/output" \
+    --prompt '{text}' --partitions $((n * cores)) \
     --max-context $((tokens + new_tokens)) --on-too-long truncate-middle --max-new-tokens "$new_tokens" \
     "$@" >"$run/job.out" 2>"$run/job.err" || fail "the job failed: $run/job.err"
   stop_cluster

@@ -8,12 +8,14 @@ import dev.nosa.sample.SamplingParams;
 import dev.nosa.sparse.AttentionMode;
 import dev.nosa.testkit.TinyModel;
 import dev.nosa.testkit.TinyTokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -102,6 +104,29 @@ class TinyModelEngineTest {
             assertThat(sum).isCloseTo(1, within(1e-4));
             assertThat(scores.scores().get(result.tokens()[0]).sum()).isEqualTo(best);
         }
+    }
+
+    @Test
+    void dummyWeightsNeedNoneInTheFolder(@TempDir Path folder) throws Exception {
+        TinyModel.write(folder);
+        try (Stream<Path> weights = Files.list(folder)) {
+            for (Path file : weights.filter(path -> path.toString().contains("safetensors"))
+                    .toList()) {
+                Files.delete(file);
+            }
+        }
+        EngineConfig.Builder wanted = EngineConfig.builder(folder).threads(1);
+        assertThatThrownBy(() -> NosaEngine.start(wanted.build()))
+                .hasMessageContaining("holds neither model.safetensors");
+        try (InferenceEngine engine =
+                NosaEngine.start(wanted.loadFormat("dummy").build())) {
+            GenerationResult result = engine.generate(EngineHarness.generation(prompt(130), 3))
+                    .result()
+                    .get();
+            assertThat(result.error()).isNull();
+        }
+        assertThatThrownBy(() -> wanted.loadFormat("random").build())
+                .hasMessage("load-format = random: must be auto or dummy");
     }
 
     @Test

@@ -75,6 +75,7 @@ abstract class DocumentJob implements Callable<Integer> {
                 .errorColumn(MalformedRows.ERROR)
                 .passThrough(input.passThrough.toArray(String[]::new))
                 .progress(progress)
+                .loadFormat(engine.loadFormat())
                 .backend(engine.backend())
                 .mode(engine.mode())
                 .maxBatch(engine.maxBatch())

@@ -64,6 +64,7 @@ class OptionsTest {
         assertThat(config.maxBatch()).isEqualTo(3);
         assertThat(config.maxContext()).isEqualTo(1000);
         assertThat(config.maxStepTokens()).isEqualTo(128);
+        assertThat(config.loadFormat()).isEqualTo("dummy");
         assertThat(config.kvDtype()).isEqualTo("bf16");
         assertThat(config.weightDtype()).isEqualTo("bf16");
         assertThat(config.threads()).isEqualTo(5);

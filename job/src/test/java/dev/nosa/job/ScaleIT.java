@@ -40,8 +40,6 @@ class ScaleIT {
     private JsonNode scale(String... options) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(
                 SCALE.toString(),
-                "--model",
-                NosaProcess.ROOT.resolve("sample-data/model").toString(),
                 "--cores",
                 "1",
                 "--heap",
@@ -76,7 +74,10 @@ class ScaleIT {
 
     @Test
     void eachOfFourExecutorsHasAGpuAndAnEngineOfItsOwn() throws IOException, InterruptedException {
-        JsonNode line = scale("--executors", "4", "--documents", "2", "--tokens", "300", "--new-tokens", "4");
+        String config =
+                NosaProcess.ROOT.resolve("sample-data/model/config.json").toString();
+        JsonNode line = scale(
+                "--config", config, "--executors", "4", "--documents", "2", "--tokens", "300", "--new-tokens", "4");
         Set<Integer> processes = new HashSet<>();
         Set<Integer> gpus = new HashSet<>();
         for (int[] engine : engines("growing-4")) {
