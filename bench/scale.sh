@@ -44,8 +44,13 @@ while [[ $# -gt 0 && $1 != -- ]]; do
 done
 [[ ${1:-} != -- ]] || shift
 [[ $work == growing || $work == fixed ]] || fail "unknown work '$work'; known: growing, fixed (--work)"
-folder=${folder:-$(mktemp -d)}
+for number in "$documents" "$tokens" "$new_tokens" "$cores" ${executors//,/ } ${kill_after:-1}; do
+  [[ $number =~ ^[1-9][0-9]*$ ]] || fail "'$number' is no number from 1 on"
+done
 [[ $heap =~ ^[0-9]+g$ ]] || fail "'$heap' is no number of gibibytes such as 8g (--heap)"
+[[ -f $model/tokenizer.json ]] || fail "no $model/tokenizer.json (--model)"
+[[ -z $config || -f $config ]] || fail "no $config (--config)"
+folder=${folder:-$(mktemp -d)}
 mkdir -p "$folder"
 model_options=(--model "$model")
 if [[ -n $config ]]; then
@@ -66,6 +71,8 @@ stop_cluster() {
   children=()
 }
 trap stop_cluster EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # N documents of words, each with more tokens than are asked for.
 write_documents() {
@@ -110,21 +117,37 @@ start_cluster() {
 
 engines() { cat "$run"/work/app-*/*/stderr 2>/dev/null | grep 'Engine of this JVM' || true; }
 
-# Kills the first executor whose engine has started, some seconds later.
+# Kills the first executor whose engine has started, some seconds later, and leaves its process's number.
 kill_one() {
+  local victim
   until [[ -n $(engines) ]]; do sleep 0.2; done
   sleep "$kill_after"
-  kill -9 "$(engines | grep -o '(process [0-9]*' | grep -o '[0-9]*' | head -1)"
+  victim=$(engines | grep -o '(process [0-9]*' | grep -o '[0-9]*' | head -1)
+  kill -9 "$victim" && echo "$victim" >"$run/killed"
 }
 
-# Of one of n executors, where there are GPUs: what is free of the host's memory beside heaps, weights' buffers and the rest.
-host_kv_options() {
-  local n=$1 free
+# What this machine or the container has left, in GiB.
+free_memory() {
+  local free limit used
+  free=$(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
+  limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || echo max)
+  used=$(cat /sys/fs/cgroup/memory.current 2>/dev/null || cat /sys/fs/cgroup/memory/memory.usage_in_bytes 2>/dev/null || echo 0)
+  awk -v free="$free" -v limit="$limit" -v used="$used" 'BEGIN {
+    left = limit == "max" ? free : int((limit - used) / 2 ^ 30)
+    print left < free ? left : free
+  }'
+}
+
+# Of one of n executors, where there are GPUs: its share of what is free beside heaps and a little for everything else.
+set_host_kv_options() {
+  local n=$1 share
+  host_kv_options=()
   if [[ -n $host_kv ]]; then
-    echo --host-kv "$host_kv"
+    host_kv_options=(--host-kv "$host_kv")
   elif command -v nvidia-smi >/dev/null; then
-    free=$(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
-    echo --host-kv $(((free - 8) / n - ${heap%g} - 4))g
+    share=$((($(free_memory) - 8) / n - ${heap%g} - 4))
+    [[ $share -ge 1 ]] || fail "no memory is left for the KV cache of $n executors; take a smaller --heap, or --host-kv"
+    host_kv_options=(--host-kv "${share}g")
   fi
 }
 
@@ -148,51 +171,72 @@ run_job() {
   start_cluster "$n"
   watch_gpus
   if [[ -n $kill_after ]]; then
-    kill_one &
+    kill_one >/dev/null &
     children+=($!)
   fi
+  set_host_kv_options "$n"
   "$root/bin/nosa" generate --master "$master" --driver-memory 2g --executor-memory "$heap" \
     --executor-cores "$cores" --total-executor-cores $((n * cores)) \
-    --conf spark.executor.resource.gpu.amount=1 --conf "spark.task.resource.gpu.amount=$(awk "BEGIN { print 1 / $cores }")" \
+    --conf spark.executor.resource.gpu.amount=1 \
+    --conf "spark.task.resource.gpu.amount=$(awk "BEGIN { printf \"%.6f\", int(1e6 / $cores) / 1e6 }")" \
     --conf spark.scheduler.minRegisteredResourcesRatio=1.0 --conf spark.scheduler.maxRegisteredResourcesWaitingTime=120s \
     --conf spark.executorEnv.CUDA_DEVICE_ORDER=PCI_BUS_ID --conf spark.task.maxFailures=8 \
     --conf "spark.executorEnv.LOG4J_CONFIGURATION_FILE=$root/conf/log4j2.properties" \
-    "${model_options[@]}" $(host_kv_options "$n") --input "$run/documents.jsonl" --output "$run/output" \
+    "${model_options[@]}" "${host_kv_options[@]}" --input "$run/documents.jsonl" --output "$run/output" \
     --prompt '{text}' --partitions $((n * cores)) \
     --max-context $((tokens + new_tokens)) --on-too-long truncate-middle --max-new-tokens "$new_tokens" \
-    "$@" >"$run/job.out" 2>"$run/job.err" || fail "the job failed: $run/job.err"
+    "$@" >"$run/job.out" 2>"$run/job.err" &
+  children+=($!)
+  wait $! || fail "the job failed: $run/job.err"
+  [[ -z $kill_after || -f $run/killed ]] || fail "the job ended before an executor was killed; give it more documents"
   stop_cluster
   report "$n" "$count"
 }
 
-# Means over the time from the last engine's start to the end.
+# Mean of column $2 for each GPU of column $1 in file $3, over the time (column $4) from the last engine's start: a JSON object.
+mean_while_running() {
+  local from
+  from=$(engines | awk '{ print $1 }' | sort | tail -1)
+  [[ -s $3 ]] || {
+    echo null
+    return
+  }
+  awk -F '[ ,]+' -v gpu="$1" -v value="$2" -v time="$4" -v from="$from" '
+    { sub(/^ +/, "") }
+    $time >= from && $gpu ~ /^[0-9]+$/ { sum[$gpu] += $value; n[$gpu]++ }
+    END {
+      text = ""
+      for (g in n) text = text (text == "" ? "" : ", ") sprintf("\"%s\": %.1f", g, sum[g] / n[g])
+      print text == "" ? "null" : "{" text "}"
+    }' "$3"
+}
+
 report() {
-  local n=$1 count=$2 speed idle=null link=null started
-  local prompt output ok
-  ok=$(sed -n 's/^documents *\([0-9]*\): .* \([0-9]*\) errors$/\1 \2/p' "$run/job.out")
-  [[ $ok == "$count 0" ]] || fail "of $count documents, written and in error are: $ok ($run/job.out)"
+  local n=$1 count=$2 documents_and_errors prompt output speed started gpus pinned killed=null
+  documents_and_errors=$(sed -n 's/^documents *\([0-9]*\): .* \([0-9]*\) errors$/\1 \2/p' "$run/job.out")
+  [[ $documents_and_errors == "$count 0" ]] ||
+    fail "of $count documents, written and in error are: $documents_and_errors ($run/job.out)"
   read -r prompt output < <(sed -n 's/^tokens *\([0-9]*\) prompt, \([0-9]*\) output$/\1 \2/p' "$run/job.out")
   speed=$(sed -n 's/^speed *\([0-9]*\) tokens.*/\1/p' "$run/job.out")
-  started=$(engines | grep -o 'started in [0-9]*' | grep -o '[0-9]*' | sort -n | tail -1)
-  if [[ -s ${run}/gpus.csv ]]; then
-    idle=$(engines | awk '{ print $1 }' | sort | tail -1 | awk -F'[ ,]+' 'NR == FNR { from = $1; next }
-      $2 >= from { sum[$3] += 100 - $4; n[$3]++ }
-      END { for (g in n) printf "%s\"%s\": %.1f", s++ ? ", " : "{", g, sum[g] / n[g]; print "}" }' - "$run/gpus.csv")
-    link=$(engines | awk '{ print $1 }' | sort | tail -1 | awk 'NR == FNR { from = $1; next }
-      /^[0-9]/ && $1 >= from { sum[$2] += $3; n[$2]++ }
-      END { for (g in n) printf "%s\"%s\": %.0f", s++ ? ", " : "{", g, sum[g] / n[g]; print "}" }' - "$run/link.txt")
-  fi
-  local addresses pinned
-  addresses=$(engines | grep -o 'device=[0-9]*' | grep -o '[0-9]*' | sort -n | paste -sd, -)
-  pinned=$(cat "$run"/work/app-*/*/stderr | sed -n 's/.*Pinned \([0-9]*\) bytes of.*/\1/p' | sort -n | tail -1)
-  awk -v n="$n" -v count="$count" -v prompt="$prompt" -v output="$output" -v speed="$speed" -v started="$started" \
-    -v head="{\"what\": \"scale\", \"work\": \"$work\", \"executors\": $n, \"engines\": $(engines | wc -l), \"gpus\": [$addresses]" \
-    -v tail="\"gpu_idle_percent\": $idle, \"from_host_mb_per_s\": $link, \"pinned_bytes\": ${pinned:-null}, \"killed\": ${kill_after:-null}, \"date\": \"$(date +%F)\", \"command\": \"$command\"}" 'BEGIN {
-    seconds = (prompt + output) / speed
-    busy = seconds - started / 1000
-    printf "%s, \"documents\": %d, \"prompt_tokens\": %d, \"output_tokens\": %d, \"s\": %.1f, \"start_s\": %.1f, ", head, count, prompt, output, seconds, started / 1000
-    printf "\"documents_per_s\": %.3f, \"tokens_per_s\": %.0f, %s\n", count / busy, (prompt + output) / busy, tail
-  }' | tee -a "$json"
+  started=$(engines | sed -n 's/.* started in \([0-9]*\) ms.*/\1/p' | sort -n | tail -1)
+  [[ -n $speed && $speed != 0 && -n $started ]] || fail "no speed in $run/job.out, or no engine in $run/work"
+  gpus=$(engines | sed -n 's/.* device=\([0-9]*\),.*/\1/p' | sort -n | paste -sd, -)
+  pinned=$(cat "$run"/work/app-*/*/stderr | sed -n 's/.*Pinned \([0-9.]* [A-Za-z]*\) of host memory in .*/"\1"/p' | sort -u | paste -sd, -)
+  [[ ! -f $run/killed ]] || killed=$(<"$run/killed")
+  {
+    printf '{"what": "scale", "work": "%s", "executors": %d, "engines": %d, "gpus": [%s], ' \
+      "$work" "$n" "$(engines | wc -l)" "$gpus"
+    awk -v count="$count" -v tokens="$((prompt + output))" -v speed="$speed" -v started="$started" 'BEGIN {
+      seconds = tokens / speed
+      busy = seconds - started / 1000
+      printf "\"s\": %.1f, \"start_s\": %.1f, \"documents_per_s\": %.3f, \"tokens_per_s\": %.0f, ",
+        seconds, started / 1000, count / busy, tokens / busy
+    }'
+    printf '"documents": %d, "prompt_tokens": %d, "output_tokens": %d, ' "$count" "$prompt" "$output"
+    printf '"gpu_busy_percent": %s, "from_host_mb_per_s": %s, "pinned": [%s], "killed": %s, "date": "%s", "command": "%s"}\n' \
+      "$(mean_while_running 3 4 "$run/gpus.csv" 2)" "$(mean_while_running 2 3 "$run/link.txt" 1)" "$pinned" "$killed" \
+      "$(date +%F)" "$(sed 's/[\\"]/\\&/g' <<<"$command")"
+  } | tee -a "$json"
 }
 
 for n in ${executors//,/ }; do

@@ -147,10 +147,10 @@ __device__ __forceinline__ unsigned largest_from(
     Selection& s, const unsigned (&key)[OWN], int wanted, unsigned top_bit, int& reached, int& round) {
     unsigned bound = 0;
     for (unsigned bit = top_bit; bit != 0; bit >>= 1) {
-        int own = 0;
+        int mine = 0;
 #pragma unroll
-        for (int i = 0; i < OWN; i++) own += key[i] >= (bound | bit);
-        int count = block_sum(s, own, round);
+        for (int i = 0; i < OWN; i++) mine += key[i] >= (bound | bit);
+        int count = block_sum(s, mine, round);
         if (count >= wanted) {
             bound |= bit;
             reached = count;
@@ -250,8 +250,8 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS, 2) decode_select(
     if (!dense) {
         int windows = kv.windows(position + 1);
         if (by_query) {
-            const float* own = logits + (long long)list * kv.group() * max_windows;
-            pool_queries(kv, s, own, max_windows, windows, current);
+            const float* list_logits = logits + (long long)list * kv.group() * max_windows;
+            pool_queries(kv, s, list_logits, max_windows, windows, current);
         }
         if (by_importance) pool_importance(kv, s, row, layer, head, windows, current);
         __syncthreads();
@@ -337,10 +337,10 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS, 2) decode_select(
     }
     __syncthreads();
     for (int n = threadIdx.x; n < s.misses; n += SELECT_THREADS) {
-        const unsigned own = given[n];
+        const unsigned key = given[n];
         int rank = 0;
-        for (int other = 0; other < s.misses; other++) rank += given[other] < own;
-        int b = s.missing[rank], slot = own % MAX_SLOTS;
+        for (int other = 0; other < s.misses; other++) rank += given[other] < key;
+        int b = s.missing[rank], slot = key % MAX_SLOTS;
         slot_block[slot] = b;
         slot_used[slot] = clock;
         selected[s.hits + rank] = slot;

@@ -24,7 +24,7 @@ record DecoderLayer(
         Weight gateUp,
         Weight down) {
 
-    /** Up to the attention, which other parts of the batch may use to be computed. */
+    /** Up to the attention, whose blocks may arrive while other parts of the batch are computed. */
     void begin(int index, float eps, Backend backend, BatchInputs batch, LlamaModel.Activations at) {
         backend.rmsNorm(at.hidden(), inputNorm, eps, at.normed());
         backend.linear(at.normed(), qkv, qkvBias, batch, at.qkv());

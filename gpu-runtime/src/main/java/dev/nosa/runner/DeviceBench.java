@@ -63,8 +63,10 @@ public final class DeviceBench implements AutoCloseable {
      * @param hostMillis of them, mean, in which the GPU had nothing to do
      * @param fetched blocks that a KV head did not find in its slots, in a step
      * @param linkBytes fetched and written in a step
+     * @param inHalves whether the last step was computed in halves
      */
-    public record Decode(int batch, double millis, double hostMillis, double fetched, double linkBytes) {
+    public record Decode(
+            int batch, double millis, double hostMillis, double fetched, double linkBytes, boolean inHalves) {
         public double tokensPerSecond() {
             return batch / millis * 1e3;
         }
@@ -189,7 +191,12 @@ public final class DeviceBench implements AutoCloseable {
         double heads = (double) model.layers() * model.kvHeads() * batch;
         double bytes = (double) traffic.bytesFetched() + traffic.bytesWritten();
         return new Decode(
-                batch, RunnerBench.median(millis), hostMillis / steps, traffic.missed() / heads / steps, bytes / steps);
+                batch,
+                RunnerBench.median(millis),
+                hostMillis / steps,
+                traffic.missed() / heads / steps,
+                bytes / steps,
+                backend.wasInHalves());
     }
 
     /** Bytes per second from the host tier, nothing beside it; the last call. 0 where there is none. */

@@ -191,6 +191,9 @@ final class BenchCommand implements Callable<Integer> {
         if (!resident && !memory.equals("offload")) {
             throw new UsageException("unknown place '" + memory + "'; known: offload, resident", "--memory");
         }
+        if (resident && halves.contains("always")) {
+            throw new UsageException("always needs blocks to fetch, of which --memory resident has none", "--halves");
+        }
         AttentionMode asked = mode == null ? AttentionMode.NOSA : wantedModes().get(0);
         try {
             int sequences = batch.equals("auto") ? 0 : Integer.parseInt(batch);

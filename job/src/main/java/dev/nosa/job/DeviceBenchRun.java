@@ -69,6 +69,7 @@ record DeviceBenchRun(
                     DeviceBench.Decode decode =
                             bench.decode(turnover, way.equals("auto") ? null : way.equals("always"));
                     labels.put("halves", way);
+                    labels.put("in_halves", decode.inHalves());
                     labels.put("batch", decode.batch());
                     labels.put("turnover", turnover < 0 ? "of random weights" : turnover);
                     labels.put("fetched", decode.fetched());

@@ -50,6 +50,9 @@ class BadInputTest extends JobFixture {
                 .isEqualTo("nosa: error: must be -1 or more: [1, -5] (--turnover)");
         assertThat(CommandRun.of("bench", "--shape=8b", "--halves=always,once").usageError())
                 .isEqualTo("nosa: error: unknown value in [always, once]; known: [auto, always, never] (--halves)");
+        assertThat(CommandRun.of("bench", "--shape=8b", "--memory=resident", "--halves=always")
+                        .usageError())
+                .isEqualTo("nosa: error: always needs blocks to fetch, of which --memory resident has none (--halves)");
     }
 
     @Test

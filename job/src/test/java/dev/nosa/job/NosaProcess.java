@@ -28,7 +28,10 @@ record NosaProcess(int code, String out, String err) {
         builder.environment().putAll(environment);
         Process process = builder.start();
         if (!process.waitFor(10, TimeUnit.MINUTES)) {
-            process.destroyForcibly();
+            process.destroy(); // scripts end what they started
+            if (!process.waitFor(20, TimeUnit.SECONDS)) {
+                process.destroyForcibly();
+            }
             throw new AssertionError(command + " did not end: " + Files.readString(err));
         }
         return new NosaProcess(process.exitValue(), Files.readString(out), Files.readString(err));

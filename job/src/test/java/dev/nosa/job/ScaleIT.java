@@ -94,6 +94,24 @@ class ScaleIT {
     }
 
     @Test
+    void optionsThatMakeNoSenseAreNamed() throws IOException, InterruptedException {
+        assertThat(error("--executor", "2")).isEqualTo("scale: error: unknown option '--executor'\n");
+        assertThat(error("--tokens")).isEqualTo("scale: error: a value is missing (--tokens)\n");
+        assertThat(error("--executors", "1,two")).isEqualTo("scale: error: 'two' is no number from 1 on\n");
+        assertThat(error("--work", "half"))
+                .isEqualTo("scale: error: unknown work 'half'; known: growing, fixed (--work)\n");
+        assertThat(error("--heap", "800m"))
+                .isEqualTo("scale: error: '800m' is no number of gibibytes such as 8g (--heap)\n");
+        assertThat(error("--config", "nowhere.json")).isEqualTo("scale: error: no nowhere.json (--config)\n");
+    }
+
+    private String error(String... options) throws IOException, InterruptedException {
+        NosaProcess run = NosaProcess.run(folder, Map.of(), NosaProcess.join(SCALE, options));
+        assertThat(run.code()).isEqualTo(2);
+        return run.err();
+    }
+
+    @Test
     void aKilledExecutorsDocumentsAreDoneByTheOthers() throws IOException, InterruptedException {
         JsonNode line = scale(
                 "--executors",
@@ -101,15 +119,16 @@ class ScaleIT {
                 "--work",
                 "fixed",
                 "--documents",
-                "6",
+                "10",
                 "--tokens",
                 "900",
                 "--new-tokens",
                 "40",
                 "--kill-after",
                 "1");
+        assertThat(line.get("killed").asInt()).isPositive();
         assertThat(Files.readString(folder.resolve("runs/fixed-2/job.err"))).contains("Lost executor");
-        assertThat(line.get("documents").asInt()).isEqualTo(6); // the script fails where one is missing or in error
-        assertThat(line.get("prompt_tokens").asInt()).isEqualTo(6 * 900);
+        assertThat(line.get("documents").asInt()).isEqualTo(10); // the script fails where one is missing or in error
+        assertThat(line.get("prompt_tokens").asInt()).isEqualTo(10 * 900);
     }
 }

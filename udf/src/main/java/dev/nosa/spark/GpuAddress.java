@@ -31,7 +31,7 @@ public final class GpuAddress {
     }
 
     static void check(boolean local, SparkConf conf) {
-        if (local && conf.contains(OF_TASKS)) {
+        if (local && conf.getDouble(OF_TASKS, 0) > 0) {
             throw new IllegalArgumentException("local mode has no GPUs for tasks, so with " + OF_TASKS + " = "
                     + conf.get(OF_TASKS) + " none would ever start; give the driver its GPU instead:"
                     + " spark.driver.resource.gpu.amount=1 and spark.driver.resource.gpu.discoveryScript");

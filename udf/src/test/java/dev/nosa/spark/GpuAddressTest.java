@@ -45,6 +45,7 @@ class GpuAddressTest {
         SparkConf conf = new SparkConf(false).set("spark.task.resource.gpu.amount", "0.25");
         GpuAddress.check(false, conf);
         GpuAddress.check(true, new SparkConf(false));
+        GpuAddress.check(true, new SparkConf(false).set("spark.task.resource.gpu.amount", "0"));
         assertThatThrownBy(() -> GpuAddress.check(true, conf))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessage(

@@ -66,7 +66,7 @@ public final class CudaBackend implements Backend {
     private final long weightBytes;
     /** Whether batches of decodes are computed in halves; null: where it is faster. */
     private Boolean halves;
-    /** Whether the last batch's transfer took longer than reading its resident blocks and the weights once more. */
+    /** {@link #paysToHalve} for the last batch. */
     private boolean waitsForLink;
     /** Of the batch that is computed now. */
     private boolean inHalves;
@@ -177,6 +177,11 @@ public final class CudaBackend implements Backend {
     /** For measurements: whether batches of decodes are computed in halves; null: where it is faster. */
     public void computeInHalves(Boolean wanted) {
         halves = wanted;
+    }
+
+    /** For measurements: whether the last batch was computed in halves. */
+    public boolean wasInHalves() {
+        return inHalves;
     }
 
     /** For measurements: fills a host block with another's K and V, on any thread. */
@@ -299,7 +304,8 @@ public final class CudaBackend implements Backend {
     private Tensor decode(BatchInputs batch, Function<BatchInputs, Tensor> model) {
         int bucket = bucket(batch.tokens().length);
         BatchInputs padded = widened(batch, bucket);
-        inHalves = bucket > 1 && store.offloads() && (halves == null ? waitsForLink : halves);
+        boolean even = 4 * batch.tokens().length >= 3 * bucket; // else most of the second half is padding
+        inHalves = bucket > 1 && even && store.offloads() && (halves == null ? waitsForLink : halves);
         StepKind kind = new StepKind(bucket, inHalves);
         Recorded step = recorded.get(kind);
         if (step == null) {
@@ -333,6 +339,9 @@ public final class CudaBackend implements Backend {
     public Tensor join(List<Tensor> parts) {
         if (parts.size() == 1) {
             return parts.get(0);
+        }
+        if (parts.size() > DecodeAttention.PARTS) {
+            throw new IllegalArgumentException(parts.size() + " parts");
         }
         return workspace.stacked(stream, (CudaTensor) parts.get(0), (CudaTensor) parts.get(1));
     }
@@ -465,10 +474,15 @@ public final class CudaBackend implements Backend {
         List<KvTraffic> traffic = attention.traffic(batch);
         if (batch.isDecode()) {
             KvTraffic all = traffic.stream().reduce(KvTraffic.NONE, KvTraffic::plus);
-            double resident = (double) all.hit() * store.layout().headBlockBytes();
-            waitsForLink = all.bytesFetched() * MEMORY_OVER_LINK > weightBytes + resident;
+            long resident = all.hit() * store.layout().headBlockBytes();
+            waitsForLink = paysToHalve(all.bytesFetched(), resident, weightBytes);
         }
         return traffic;
+    }
+
+    /** Whether the transfer takes longer than reading the resident blocks, which hide it, and the weights once more. */
+    static boolean paysToHalve(long fetchedBytes, long residentBytes, long weightBytes) {
+        return fetchedBytes * MEMORY_OVER_LINK > weightBytes + residentBytes;
     }
 
     @Override

@@ -64,7 +64,7 @@ class DecodeSelectGpuTest extends KernelGpuTest {
         run(steps, STEPS);
     }
 
-    /** Two sequences of up to 131,072 tokens: blocks beyond 256, 512 and 1,024 take other paths. */
+    /** Two sequences of up to 131,072 tokens, so that every thread has up to four blocks. */
     @ParameterizedTest
     @MethodSource("longSequences")
     void longSequencesSelectAndPlaceBlocksAsJava(KernelShape shape, AttentionMode mode, int blocks, int slots) {
