@@ -7,6 +7,7 @@ import dev.nosa.runner.SequenceOutput;
 import dev.nosa.sparse.AttentionMode;
 import dev.nosa.sparse.SparseConfig;
 import dev.nosa.testkit.TinyModel;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -310,6 +311,49 @@ class CudaRunnerGpuTest {
         }
         for (int row = 0; row < sequences.length; row++) {
             assertLast(named(what + row, shape, mode), got[row], sequences[row], shape, mode);
+        }
+    }
+
+    /** Graphs of both kinds, and steps with a prompt between them, share events and scratch. */
+    @ParameterizedTest
+    @MethodSource("inEveryMode")
+    void halvesAndWholeBatchesMayAlternate(Shape shape, AttentionMode mode) {
+        int rows = GpuRunnerHarness.ROWS - 1;
+        int steps = 24;
+        int chunk = 48;
+        int[] prompt = shape.tokens(30, chunk * steps / 4);
+        int[][] sequences = new int[rows][];
+        try (GpuRunnerHarness gpu = shape.fewestSlots(mode)) {
+            for (int row = 0; row < rows; row++) {
+                sequences[row] = shape.tokens(31 + row, shape.length() - 40 * row);
+                gpu.open(row);
+                gpu.run(gpu.silentChunk(row, sequences[row], 0, sequences[row].length - steps));
+            }
+            gpu.open(rows);
+            float[][][] got = new float[rows][steps][];
+            for (int step = 0; step < steps; step++) {
+                gpu.inHalves(step / 3 % 2 == 1);
+                List<SequenceInput> batch = new ArrayList<>();
+                if (step % 4 == 3) {
+                    batch.add(gpu.silentChunk(rows, prompt, step / 4 * chunk, (step / 4 + 1) * chunk));
+                }
+                int first = batch.size();
+                for (int row = 0; row < rows; row++) {
+                    batch.add(gpu.decode(row, sequences[row], sequences[row].length - steps + step));
+                }
+                List<SequenceOutput> outputs = gpu.run(batch.toArray(SequenceInput[]::new));
+                for (int row = 0; row < rows; row++) {
+                    got[row][step] = gpu.split(outputs.get(first + row))[0];
+                }
+            }
+            for (int row = 0; row < rows; row++) {
+                assertLast(
+                        named("row " + row + " of halves and wholes", shape, mode),
+                        got[row],
+                        sequences[row],
+                        shape,
+                        mode);
+            }
         }
     }
 

@@ -27,7 +27,7 @@ import java.util.stream.IntStream;
  * token it computes.
  */
 final class GpuRunnerHarness implements AutoCloseable {
-    static final int ROWS = 6;
+    static final int ROWS = 7;
 
     private final ModelConfig config;
     private final CudaBackend backend;
