@@ -2,7 +2,6 @@ package dev.nosa.reference;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.nosa.backend.AttentionShape;
 import dev.nosa.backend.Backend;
 import dev.nosa.backend.Backends;
 import dev.nosa.backend.BatchInputs;
@@ -11,6 +10,8 @@ import dev.nosa.cache.KvLayout;
 import dev.nosa.model.LlamaModel;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelLoader;
+import dev.nosa.runner.ModelRunners;
+import dev.nosa.runner.RunnerOptions;
 import dev.nosa.sparse.WindowMath;
 import dev.nosa.tensor.Tensor;
 import dev.nosa.testkit.TinyModel;
@@ -63,12 +64,6 @@ class BatchPartsTest {
         }
 
         private Backends.Options options() {
-            AttentionShape shape = new AttentionShape(
-                    config.heads(),
-                    config.kvHeads(),
-                    config.headDim(),
-                    config.rope().inverseFrequencies(),
-                    config.rope().attentionFactor());
             KvLayout layout = new KvLayout(
                     config.layers(),
                     config.kvHeads(),
@@ -79,8 +74,8 @@ class BatchPartsTest {
                     Float.BYTES,
                     Float.BYTES);
             int tokens = PROMPT + STEPS;
-            return new Backends.Options(
-                    shape, layout, LlamaModel.size(config), 0, ROWS * blocks, 0, ROWS, ROWS, tokens, tokens, 2, false);
+            RunnerOptions options = new RunnerOptions("cpu", 0, ROWS * blocks, 0, tokens, ROWS, ROWS, tokens, "f32", 2);
+            return ModelRunners.options(config, layout, options);
         }
 
         /** Logits of every row after each step. */

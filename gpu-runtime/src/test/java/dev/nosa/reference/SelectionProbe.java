@@ -1,6 +1,5 @@
 package dev.nosa.reference;
 
-import dev.nosa.backend.AttentionShape;
 import dev.nosa.backend.Backend;
 import dev.nosa.backend.Backends;
 import dev.nosa.backend.BatchInputs;
@@ -11,6 +10,8 @@ import dev.nosa.checkpoint.Checkpoint;
 import dev.nosa.model.LlamaModel;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelLoader;
+import dev.nosa.runner.ModelRunners;
+import dev.nosa.runner.RunnerOptions;
 import dev.nosa.sparse.WindowMath;
 import dev.nosa.tensor.Tensor;
 import java.util.Arrays;
@@ -38,12 +39,6 @@ final class SelectionProbe implements AutoCloseable {
     SelectionProbe(ModelConfig config, Checkpoint checkpoint, int maxTokens) {
         this.config = config;
         this.maxTokens = maxTokens;
-        AttentionShape shape = new AttentionShape(
-                config.heads(),
-                config.kvHeads(),
-                config.headDim(),
-                config.rope().inverseFrequencies(),
-                config.rope().attentionFactor());
         KvLayout layout = new KvLayout(
                 config.layers(),
                 config.kvHeads(),
@@ -54,21 +49,9 @@ final class SelectionProbe implements AutoCloseable {
                 Float.BYTES,
                 Float.BYTES);
         int hostBlocks = WindowMath.blocks(maxTokens, config.sparse());
-        backend = Backends.create(
-                "cpu",
-                new Backends.Options(
-                        shape,
-                        layout,
-                        LlamaModel.size(config),
-                        0,
-                        hostBlocks,
-                        0,
-                        ROWS,
-                        ROWS,
-                        maxTokens,
-                        maxTokens,
-                        THREADS,
-                        false));
+        RunnerOptions options =
+                new RunnerOptions("cpu", 0, hostBlocks, 0, maxTokens, ROWS, ROWS, maxTokens, "f32", THREADS);
+        backend = Backends.create("cpu", ModelRunners.options(config, layout, options));
         model = ModelLoader.load(config, checkpoint, backend, config.mode().usesImportance());
     }
 
