@@ -111,11 +111,11 @@ start_cluster() {
   master=$(grep -o 'spark://[0-9.:]*' "$run/master.log" | head -1)
   daemon worker "-Dspark.worker.resource.gpu.amount=$n" "-Dspark.worker.resource.gpu.discoveryScript=$discovery" \
     org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --cores $((n * cores)) --memory $((n * ${heap%g} + n))g \
-    --work-dir "$run/work" --webui-port 0 "$master"
+    --work-dir "$run/executors" --webui-port 0 "$master"
   await 'Successfully registered with master' "$run/worker.log"
 }
 
-engines() { cat "$run"/work/app-*/*/stderr 2>/dev/null | grep 'Engine of this JVM' || true; }
+engines() { cat "$run"/executors/app-*/*/stderr 2>/dev/null | grep 'Engine of this JVM' || true; }
 
 # Kills the first executor whose engine has started, some seconds later, and leaves its process's number.
 kill_one() {
@@ -219,9 +219,9 @@ report() {
   read -r prompt output < <(sed -n 's/^tokens *\([0-9]*\) prompt, \([0-9]*\) output$/\1 \2/p' "$run/job.out")
   speed=$(sed -n 's/^speed *\([0-9]*\) tokens.*/\1/p' "$run/job.out")
   started=$(engines | sed -n 's/.* started in \([0-9]*\) ms.*/\1/p' | sort -n | tail -1)
-  [[ -n $speed && $speed != 0 && -n $started ]] || fail "no speed in $run/job.out, or no engine in $run/work"
+  [[ -n $speed && $speed != 0 && -n $started ]] || fail "no speed in $run/job.out, or no engine in $run/executors"
   gpus=$(engines | sed -n 's/.* device=\([0-9]*\),.*/\1/p' | sort -n | paste -sd, -)
-  pinned=$(cat "$run"/work/app-*/*/stderr | sed -n 's/.*Pinned \([0-9.]* [A-Za-z]*\) of host memory in .*/"\1"/p' | sort -u | paste -sd, -)
+  pinned=$(cat "$run"/executors/app-*/*/stderr | sed -n 's/.*Pinned \([0-9.]* [A-Za-z]*\) of host memory in .*/"\1"/p' | sort -u | paste -sd, -)
   [[ ! -f $run/killed ]] || killed=$(<"$run/killed")
   {
     printf '{"what": "scale", "work": "%s", "executors": %d, "engines": %d, "gpus": [%s], ' \

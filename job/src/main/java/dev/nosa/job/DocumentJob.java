@@ -65,7 +65,6 @@ abstract class DocumentJob implements Callable<Integer> {
 
     /** Sets the options that all subcommands share. */
     <B extends NosaBuilder<B>> B configure(B builder, Setup setup, RunProgress progress) {
-        EngineConfig engine = setup.engine();
         return builder.prompt(setup.prompt())
                 .system(prompt.system)
                 .useChatTemplate(!prompt.raw)
@@ -75,19 +74,7 @@ abstract class DocumentJob implements Callable<Integer> {
                 .errorColumn(MalformedRows.ERROR)
                 .passThrough(input.passThrough.toArray(String[]::new))
                 .progress(progress)
-                .loadFormat(engine.loadFormat())
-                .backend(engine.backend())
-                .mode(engine.mode())
-                .maxBatch(engine.maxBatch())
-                .maxStepTokens(engine.maxStepTokens())
-                .maxContext(engine.maxContext())
-                .memory(engine.memory())
-                .slots(engine.slots())
-                .hostKv(engine.hostKvBytes())
-                .deviceKv(engine.deviceKvBytes())
-                .kvDtype(engine.kvDtype())
-                .weightDtype(engine.weightDtype())
-                .threads(engine.threads());
+                .engine(setup.engine());
     }
 
     /** The prompt's template. */

@@ -58,7 +58,7 @@ class ScaleIT {
     /** Process and GPU of each engine that an executor's log names. */
     private List<int[]> engines(String run) throws IOException {
         List<int[]> engines = new ArrayList<>();
-        try (Stream<Path> files = Files.walk(folder.resolve("runs").resolve(run).resolve("work"))) {
+        try (Stream<Path> files = Files.walk(folder.resolve("runs").resolve(run).resolve("executors"))) {
             for (Path log : files.filter(file -> file.endsWith("stderr")).toList()) {
                 Matcher line = ENGINE.matcher(Files.readString(log));
                 int count = 0;

@@ -12,6 +12,7 @@ import java.util.List;
  */
 public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     private final EngineConfig.Builder engine;
+    private EngineConfig wholeEngine;
     private String prompt;
     private String system;
     private String textColumn = "text";
@@ -80,6 +81,12 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     /** Totals to add to while the transformation runs. */
     public B progress(RunProgress value) {
         progress = value;
+        return self();
+    }
+
+    /** All of the engine, model included, in place of the single options and of the model named at first. */
+    public B engine(EngineConfig value) {
+        wholeEngine = value;
         return self();
     }
 
@@ -185,7 +192,7 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
         requireName("id-column", idColumn);
         String template = prompt == null ? "{" + textColumn + "}" : prompt;
         return new TransformOptions(
-                EngineOptions.of(engine.build()),
+                EngineOptions.of(wholeEngine == null ? engine.build() : wholeEngine),
                 PromptTemplate.parse(template),
                 system,
                 textColumn,
