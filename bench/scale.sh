@@ -160,7 +160,18 @@ watch_gpus() {
   children+=($!)
 }
 
-# The job on n executors; sets out, the JSON line.
+# The largest memory of each engine's process, without pinned memory: a file of bytes for each, renewed every second.
+watch_processes() {
+  while sleep 1; do
+    for process in $(engines | sed -n 's/.*(process \([0-9]*\)).*/\1/p'); do
+      awk '/^VmHWM/ { print $2 * 1024 }' "/proc/$process/status" >"$run/process-$process.new" 2>/dev/null &&
+        mv "$run/process-$process.new" "$run/process-$process" || true
+    done
+  done &
+  children+=($!)
+}
+
+# The job on n executors.
 run_job() {
   local n=$1 count=$2
   shift 2
@@ -170,6 +181,7 @@ run_job() {
   write_documents "$count" >"$run/documents.jsonl"
   start_cluster "$n"
   watch_gpus
+  watch_processes
   if [[ -n $kill_after ]]; then
     kill_one >/dev/null &
     children+=($!)
@@ -212,7 +224,7 @@ mean_while_running() {
 }
 
 report() {
-  local n=$1 count=$2 documents_and_errors prompt output speed started gpus pinned killed=null
+  local n=$1 count=$2 documents_and_errors prompt output speed started gpus pinned resident killed=null
   documents_and_errors=$(sed -n 's/^documents *\([0-9]*\): .* \([0-9]*\) errors$/\1 \2/p' "$run/job.out")
   [[ $documents_and_errors == "$count 0" ]] ||
     fail "of $count documents, written and in error are: $documents_and_errors ($run/job.out)"
@@ -222,6 +234,7 @@ report() {
   [[ -n $speed && $speed != 0 && -n $started ]] || fail "no speed in $run/job.out, or no engine in $run/executors"
   gpus=$(engines | sed -n 's/.* device=\([0-9]*\),.*/\1/p' | sort -n | paste -sd, -)
   pinned=$(cat "$run"/executors/app-*/*/stderr | sed -n 's/.*Pinned \([0-9.]* [A-Za-z]*\) of host memory in .*/"\1"/p' | sort -u | paste -sd, -)
+  resident=$(sed -n p "$run"/process-*[0-9] 2>/dev/null | awk '{ printf "%s%.1f", (NR > 1 ? ", " : ""), $1 / 2 ^ 30 }')
   [[ ! -f $run/killed ]] || killed=$(<"$run/killed")
   {
     printf '{"what": "scale", "work": "%s", "executors": %d, "engines": %d, "gpus": [%s], ' \
@@ -233,9 +246,10 @@ report() {
         seconds, started / 1000, count / busy, tokens / busy
     }'
     printf '"documents": %d, "prompt_tokens": %d, "output_tokens": %d, ' "$count" "$prompt" "$output"
-    printf '"gpu_busy_percent": %s, "from_host_mb_per_s": %s, "pinned": [%s], "killed": %s, "date": "%s", "command": "%s"}\n' \
-      "$(mean_while_running 3 4 "$run/gpus.csv" 2)" "$(mean_while_running 2 3 "$run/link.txt" 1)" "$pinned" "$killed" \
-      "$(date +%F)" "$(sed 's/[\\"]/\\&/g' <<<"$command")"
+    printf '"gpu_busy_percent": %s, "from_host_mb_per_s": %s, "pinned": [%s], ' \
+      "$(mean_while_running 3 4 "$run/gpus.csv" 2)" "$(mean_while_running 2 3 "$run/link.txt" 1)" "$pinned"
+    printf '"process_gib": [%s], "killed": %s, "date": "%s", "command": "%s"}\n' \
+      "$resident" "$killed" "$(date +%F)" "$(sed 's/[\\"]/\\&/g' <<<"$command")"
   } | tee -a "$json"
 }
 

@@ -140,15 +140,15 @@ abstract class DocumentJob implements Callable<Integer> {
                 OutputWriter.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
         ModelCheck.requireRoom(setup.engine(), config, extraTokens());
         rows = DocumentIds.assign(rows, idColumn);
-        long total = rows.count();
+        List<Balance.Document> documents = Balance.lengths(rows, input.textColumn);
 
         RunProgress progress = new RunProgress(spark.sparkContext());
-        Dataset<Row> results = checked(spread(rows, total), setup, progress);
+        Dataset<Row> results = checked(spread(rows, documents), setup, progress);
         TaskProgress tasks = new TaskProgress();
         spark.sparkContext().addSparkListener(tasks);
         long start = System.nanoTime();
-        try (ProgressLine line =
-                ProgressLine.start(tasks::snapshot, total, spec.commandLine().getErr())) {
+        try (ProgressLine line = ProgressLine.start(
+                tasks::snapshot, documents.size(), spec.commandLine().getErr())) {
             writer.write(results);
         } finally {
             spark.sparkContext().removeSparkListener(tasks);
@@ -181,11 +181,13 @@ abstract class DocumentJob implements Callable<Integer> {
     }
 
     /** As many tasks as cores, so that every executor's engine has work; more where the input is cut finer. */
-    private Dataset<Row> spread(Dataset<Row> rows, long total) {
-        int cores = rows.sparkSession().sparkContext().defaultParallelism();
-        int tasks = input.partitions > 0 ? input.partitions : Math.toIntExact(Math.max(1, Math.min(cores, total)));
-        boolean fine = input.partitions == 0 && rows.javaRDD().getNumPartitions() >= tasks;
-        return fine ? rows : rows.repartition(tasks);
+    private Dataset<Row> spread(Dataset<Row> rows, List<Balance.Document> documents) {
+        int tasks = input.partitions;
+        if (tasks == 0) {
+            int cores = rows.sparkSession().sparkContext().defaultParallelism();
+            tasks = Math.max(Math.min(cores, documents.size()), rows.javaRDD().getNumPartitions());
+        }
+        return Balance.spread(rows, input.textColumn, documents, Math.max(1, tasks));
     }
 
     /** Prints {@code column} of as many rows as {@code --show} says, by id. */
