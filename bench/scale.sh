@@ -160,7 +160,7 @@ watch_gpus() {
   children+=($!)
 }
 
-# The largest memory of each engine's process, without pinned memory: a file of bytes for each, renewed every second.
+# The largest memory of each engine's process, pinned memory among it: a file of bytes for each, renewed every second.
 watch_processes() {
   while sleep 1; do
     for process in $(engines | sed -n 's/.*(process \([0-9]*\)).*/\1/p'); do
