@@ -29,28 +29,53 @@ final class DocumentIds {
 
     private DocumentIds() {}
 
+    /** Where ids come from; found out once, since that reads all rows. */
+    enum Kind {
+        /** From the id column. */
+        GIVEN,
+        /** From the id column where it is not null, else a hash of the row. */
+        MADE,
+        /** As MADE, numbered where several rows are equal. */
+        NUMBERED
+    }
+
     /**
-     * Adds {@link #COLUMN}: the id column's value where there is one, else a hash of the row, numbered where several rows
-     * are equal.
+     * Reads all rows to see what their ids need.
      *
      * @param idColumn null: no row has an id
      * @throws UsageException if an id occurs twice
      */
-    static Dataset<Row> assign(Dataset<Row> rows, String idColumn) {
-        Column given = idColumn == null
+    static Kind check(Dataset<Row> rows, String idColumn) {
+        requireUnique(rows, given(idColumn));
+        if (rows.filter(given(idColumn).isNull()).isEmpty()) {
+            return Kind.GIVEN;
+        }
+        return duplicates(made(rows, idColumn), MADE).isEmpty() ? Kind.MADE : Kind.NUMBERED;
+    }
+
+    /** Adds {@link #COLUMN}: the id column's value where there is one, else a hash of the row. */
+    static Dataset<Row> assign(Dataset<Row> rows, String idColumn, Kind kind) {
+        if (kind == Kind.GIVEN) {
+            return rows.withColumn(COLUMN, given(idColumn));
+        }
+        Dataset<Row> made = made(rows, idColumn);
+        return (kind == Kind.NUMBERED ? numbered(made) : made)
+                .withColumn(COLUMN, coalesce(col(COLUMN), col(MADE)))
+                .drop(MADE);
+    }
+
+    private static Column given(String idColumn) {
+        return idColumn == null
                 ? lit(null).cast("string")
                 : col(quoted(idColumn)).cast("string");
-        requireUnique(rows, given);
-        Dataset<Row> withIds = rows.withColumn(COLUMN, given);
-        if (withIds.filter(col(COLUMN).isNull()).isEmpty()) {
-            return withIds;
-        }
+    }
+
+    private static Dataset<Row> made(Dataset<Row> rows, String idColumn) {
         Column[] all =
                 Arrays.stream(rows.columns()).map(name -> col(quoted(name))).toArray(Column[]::new);
         Column hash = concat(lit("row-"), substring(sha2(to_json(struct(all)), 256), 1, HASH_CHARACTERS));
-        return numbered(withIds.withColumn(MADE, when(col(COLUMN).isNull(), hash)))
-                .withColumn(COLUMN, coalesce(col(COLUMN), col(MADE)))
-                .drop(MADE);
+        return rows.withColumn(COLUMN, given(idColumn))
+                .withColumn(MADE, when(col(COLUMN).isNull(), hash));
     }
 
     private static void requireUnique(Dataset<Row> rows, Column given) {
@@ -69,9 +94,6 @@ final class DocumentIds {
 
     /** Equal rows are interchangeable, so any order among them gives the same ids. */
     private static Dataset<Row> numbered(Dataset<Row> rows) {
-        if (duplicates(rows, MADE).isEmpty()) {
-            return rows;
-        }
         String number = "__nosa_number";
         Column made =
                 when(col(number).gt(1), concat_ws("-", col(MADE), col(number))).otherwise(col(MADE));

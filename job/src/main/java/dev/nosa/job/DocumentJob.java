@@ -13,7 +13,9 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.function.UnaryOperator;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -35,6 +37,9 @@ abstract class DocumentJob implements Callable<Integer> {
 
     @Mixin
     final OutputOptions output = new OutputOptions();
+
+    @Mixin
+    final WaveOptions waves = new WaveOptions();
 
     @Mixin
     final ModelOptions model = new ModelOptions();
@@ -103,6 +108,7 @@ abstract class DocumentJob implements Callable<Integer> {
     /** Runs what the options ask for, and returns the exit code. */
     int start() throws IOException {
         output.check();
+        waves.check();
         prompt.policy();
         Setup setup = new Setup(model.engineConfig(), promptText());
         ModelConfig config = ModelCheck.read(setup.engine());
@@ -136,26 +142,49 @@ abstract class DocumentJob implements Callable<Integer> {
         InputPaths paths = input.paths(spark);
         Dataset<Row> rows = input.open(spark, paths);
         String idColumn = checkColumns(rows, PromptOptions.parse(setup.prompt()));
-        OutputWriter writer =
-                OutputWriter.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
+        OutputFolder folder =
+                OutputFolder.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
         ModelCheck.requireRoom(setup.engine(), config, extraTokens());
-        rows = DocumentIds.assign(rows, idColumn);
-        List<Balance.Document> documents = Balance.lengths(rows, input.textColumn);
-
         RunProgress progress = new RunProgress(spark.sparkContext());
-        Dataset<Row> results = checked(spread(rows, documents), setup, progress);
-        TaskProgress tasks = new TaskProgress();
-        spark.sparkContext().addSparkListener(tasks);
+        UnaryOperator<Dataset<Row>> transform = documents -> checked(documents, setup, progress);
+        // Wrong columns are found before anything is written.
+        var unused = transform.apply(DocumentIds.assign(rows, idColumn, DocumentIds.Kind.GIVEN));
+
         long start = System.nanoTime();
-        try (ProgressLine line = ProgressLine.start(
-                tasks::snapshot, documents.size(), spec.commandLine().getErr())) {
-            writer.write(results);
-        } finally {
-            spark.sparkContext().removeSparkListener(tasks);
+        WaveSink sink = new WaveSink(folder.fs(), folder.work(), "parquet");
+        Map<String, String> settings = RunSettings.of(spec, setup.prompt(), setup.engine());
+        InputState state = InputState.of(paths.files(spark.sparkContext().hadoopConfiguration()));
+        try (RunFolder run = RunFolder.open(folder, sink, settings, state, waves, spark)) {
+            WavePlanner planner =
+                    new WavePlanner(waves, input.textColumn, setup.engine().model(), model.backend);
+            new DocumentRun(
+                            run,
+                            sink,
+                            rows,
+                            idColumn,
+                            input.textColumn,
+                            transform,
+                            planner,
+                            waves,
+                            input.partitions,
+                            documents -> progressLine(spark, documents))
+                    .execute();
+            run.complete();
         }
         double seconds = (System.nanoTime() - start) / 1e9;
-        Dataset<Row> written = spark.read().parquet(InputPaths.literal(writer.target()));
+        Dataset<Row> written = new WaveSink(folder.fs(), folder.target(), "parquet").read(spark);
         return report(written, RunReport.of(written, seconds), config);
+    }
+
+    private AutoCloseable progressLine(SparkSession spark, long documents) {
+        TaskProgress tasks = new TaskProgress();
+        spark.sparkContext().addSparkListener(tasks);
+        ProgressLine line = ProgressLine.start(
+                tasks::snapshot, documents, spec.commandLine().getErr());
+        return () -> {
+            line.close();
+            spark.sparkContext().removeSparkListener(tasks);
+        };
     }
 
     private Dataset<Row> checked(Dataset<Row> documents, Setup setup, RunProgress progress) {
@@ -178,16 +207,6 @@ abstract class DocumentJob implements Callable<Integer> {
         }
         boolean hasId = Arrays.asList(rows.columns()).contains(InputOptions.DEFAULT_ID_COLUMN);
         return hasId ? InputOptions.DEFAULT_ID_COLUMN : null;
-    }
-
-    /** As many tasks as cores, so that every executor's engine has work; more where the input is cut finer. */
-    private Dataset<Row> spread(Dataset<Row> rows, List<Balance.Document> documents) {
-        int tasks = input.partitions;
-        if (tasks == 0) {
-            int cores = rows.sparkSession().sparkContext().defaultParallelism();
-            tasks = Math.max(Math.min(cores, documents.size()), rows.javaRDD().getNumPartitions());
-        }
-        return Balance.spread(rows, input.textColumn, documents, Math.max(1, tasks));
     }
 
     /** Prints {@code column} of as many rows as {@code --show} says, by id. */

@@ -1,5 +1,6 @@
 package dev.nosa.job;
 
+import java.util.Set;
 import picocli.CommandLine.Option;
 
 /** Where results go, and how many of them may be errors. */
@@ -10,8 +11,9 @@ final class OutputOptions {
     @Option(
             names = "--output-mode",
             paramLabel = "MODE",
-            defaultValue = "error",
-            description = "If the output exists: error, or overwrite once the new one is complete (default: error)")
+            defaultValue = "resume",
+            description = "If the output exists: resume, go on where a run with the same options ended; error;"
+                    + " or overwrite, once the new one is complete (default: resume)")
     String mode;
 
     @Option(
@@ -22,16 +24,20 @@ final class OutputOptions {
                     + " (default: 0.1)")
     double maxErrorRate;
 
-    boolean overwrite() {
+    boolean overwrites() {
         return mode.equals("overwrite");
+    }
+
+    boolean resumes() {
+        return mode.equals("resume");
     }
 
     void check() {
         if (output == null) {
             throw new UsageException("a folder for the results is required", "--output");
         }
-        if (!mode.equals("error") && !mode.equals("overwrite")) {
-            throw new UsageException("unknown mode '" + mode + "'; known: error, overwrite", "--output-mode");
+        if (!Set.of("resume", "error", "overwrite").contains(mode)) {
+            throw new UsageException("unknown mode '" + mode + "'; known: resume, error, overwrite", "--output-mode");
         }
         if (!(maxErrorRate >= 0 && maxErrorRate <= 1)) {
             throw new UsageException("max-error-rate = " + maxErrorRate + ": must be from 0 to 1", "--max-error-rate");

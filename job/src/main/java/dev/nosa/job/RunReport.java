@@ -52,8 +52,8 @@ record RunReport(
     static RunReport of(Dataset<Row> output, double seconds) {
         Row total = output.agg(
                         count(lit(1)),
-                        totalOf(when(col("status").equalTo("truncated"), 1)),
-                        totalOf(when(col("status").equalTo("error"), 1)),
+                        totalOf(ofStatus("truncated")),
+                        totalOf(ofStatus("error")),
                         totalOf(col("prompt_tokens")),
                         totalOf(col("output_tokens")),
                         totalOf(greatest(col("output_tokens").minus(1), lit(0))),
@@ -77,7 +77,13 @@ record RunReport(
                 total.getLong(2) == 0 ? List.of() : errorClasses(output));
     }
 
-    private static Column totalOf(Column values) {
+    /** 1 where the status is {@code status}, else null. */
+    static Column ofStatus(String status) {
+        return when(col("status").equalTo(status), 1);
+    }
+
+    /** The sum, 0 of nothing. */
+    static Column totalOf(Column values) {
         return coalesce(sum(values), lit(0));
     }
 
@@ -101,6 +107,12 @@ record RunReport(
                 .stream()
                 .map(row -> new ErrorClass(row.getAs("times"), row.getAs("id"), row.getAs("error")))
                 .toList();
+    }
+
+    /** As the record of a committed wave that holds these results. */
+    WaveRecord toRecord(int wave, String started) {
+        return new WaveRecord(
+                wave, WaveRecord.COMMITTED, documents, truncated, errors, promptTokens, outputTokens, started, seconds);
     }
 
     /** Share of rows with status error; 0 of no rows. */

@@ -6,24 +6,21 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
-import org.apache.spark.sql.SaveMode;
 
-/** Writes the results as Parquet; what stood there before is replaced only by a complete run. */
-final class OutputWriter {
+/** Where results go; what stood there before is replaced only by a complete run. */
+final class OutputFolder {
     private final FileSystem fs;
     private final Path target;
-    private final boolean replace;
+    private final Path work;
 
-    private OutputWriter(FileSystem fs, Path target, boolean replace) {
+    private OutputFolder(FileSystem fs, Path target, Path work) {
         this.fs = fs;
         this.target = target;
-        this.replace = replace;
+        this.work = work;
     }
 
     /** Checks that the output may be written, and changes nothing. */
-    static OutputWriter prepare(OutputOptions options, InputPaths input, Configuration hadoop) {
+    static OutputFolder prepare(OutputOptions options, InputPaths input, Configuration hadoop) {
         try {
             Path path = new Path(options.output);
             FileSystem fs = path.getFileSystem(hadoop);
@@ -31,46 +28,56 @@ final class OutputWriter {
             if (input.overlaps(target)) {
                 throw new UsageException(options.output + " is the input, or in it, or around it", "--output");
             }
-            boolean exists = fs.exists(target);
-            if (exists && !options.overwrite()) {
-                throw new UsageException(
-                        options.output + " exists; take another path or --output-mode overwrite", "--output");
-            }
-            if (exists) {
-                requireResults(fs, target);
+            boolean replace = false;
+            if (fs.exists(target)) {
+                requireMode(options, fs, target);
+                replace = options.overwrites();
             }
             requireWritable(fs, target.getParent());
-            return new OutputWriter(fs, target, exists);
+            // Readers skip names that begin with a dot.
+            Path work = replace ? new Path(target.getParent(), "." + target.getName() + ".new") : target;
+            return new OutputFolder(fs, target, work);
         } catch (IOException | IllegalArgumentException e) {
             throw new UsageException("cannot write " + options.output + ": " + e.getMessage(), "--output", e);
         }
+    }
+
+    private static void requireMode(OutputOptions options, FileSystem fs, Path target) throws IOException {
+        if (options.overwrites()) {
+            requireResults(fs, target);
+        } else if (!options.resumes()) {
+            throw new UsageException(
+                    options.output + " exists; take another path, or --output-mode resume or overwrite", "--output");
+        } else if (!fs.exists(new Path(target, RunFolder.STATE))) {
+            throw new UsageException(
+                    options.output
+                            + " exists and is no run to go on with; take another path or --output-mode overwrite",
+                    "--output");
+        }
+    }
+
+    FileSystem fs() {
+        return fs;
     }
 
     Path target() {
         return target;
     }
 
-    void write(Dataset<Row> results) throws IOException {
-        Path written = replace ? sibling("new") : target;
-        boolean complete = false;
-        try {
-            results.write().mode(SaveMode.ErrorIfExists).parquet(written.toString());
-            complete = true;
-        } finally {
-            if (!complete) {
-                removeLeftovers(written);
-            }
-        }
-        if (replace) {
-            swap(written);
-        }
+    /** The folder of the run: the target itself, or a hidden one beside it until {@link #publish}. */
+    Path work() {
+        return work;
     }
 
-    private void swap(Path written) throws IOException {
-        Path old = sibling("old");
+    /** Puts a complete run in the place of what it replaces. */
+    void publish() throws IOException {
+        if (work.equals(target)) {
+            return;
+        }
+        Path old = new Path(target.getParent(), "." + target.getName() + ".old-" + UUID.randomUUID());
         rename(target, old);
         try {
-            rename(written, target);
+            rename(work, target);
         } catch (IOException e) {
             rename(old, target);
             throw e;
@@ -84,27 +91,6 @@ final class OutputWriter {
         }
     }
 
-    /** Readers skip names that begin with a dot. */
-    private Path sibling(String kind) {
-        return new Path(target.getParent(), "." + target.getName() + "." + kind + "-" + UUID.randomUUID());
-    }
-
-    /** A failed run's folder is in the next one's way; files that a committer published early stay. */
-    private void removeLeftovers(Path written) throws IOException {
-        if (fs.exists(written) && (replace || !hasData(written))) {
-            fs.delete(written, true);
-        }
-    }
-
-    private boolean hasData(Path folder) throws IOException {
-        for (FileStatus file : fs.listStatus(folder)) {
-            if (file.getPath().getName().endsWith(".parquet")) {
-                return true;
-            }
-        }
-        return false;
-    }
-
     /** Overwriting deletes a folder: only one that holds results and nothing else. */
     private static void requireResults(FileSystem fs, Path target) throws IOException {
         if (!fs.getFileStatus(target).isDirectory()) {
@@ -112,7 +98,8 @@ final class OutputWriter {
         }
         for (FileStatus file : fs.listStatus(target)) {
             String name = file.getPath().getName();
-            if (!name.endsWith(".parquet") && !name.startsWith("_") && !name.startsWith(".")) {
+            boolean results = name.endsWith(".parquet") || name.startsWith(WaveSink.PREFIX);
+            if (!results && !name.startsWith("_") && !name.startsWith(".")) {
                 throw new UsageException(
                         target + " holds " + name + ", which no run has written; it will not be deleted", "--output");
             }

@@ -1,0 +1,13 @@
+package dev.nosa.job;
+
+import org.apache.spark.SparkContext;
+
+/** How many executors there are. */
+final class Executors {
+    private Executors() {}
+
+    /** At least 1: in local mode the driver is the executor. */
+    static int count(SparkContext context) {
+        return Math.max(1, context.statusTracker().getExecutorInfos().length - 1);
+    }
+}

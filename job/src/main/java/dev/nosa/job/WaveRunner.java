@@ -1,0 +1,74 @@
+package dev.nosa.job;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletionService;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorCompletionService;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import org.apache.spark.SparkContext;
+
+/**
+ * Runs waves in order, two at a time: while the last documents of one wave are computed, those of the next come in, so that no
+ * engine runs empty between them.
+ */
+final class WaveRunner {
+    private static final int AT_ONCE = 2;
+
+    private WaveRunner() {}
+
+    /** One wave, on a thread of its own. */
+    interface Work<T> {
+        void run(T wave) throws IOException;
+    }
+
+    /** Returns when all are done; the first failure stops what still runs. */
+    static <T> void run(List<T> waves, SparkContext context, String group, Work<T> work) throws IOException {
+        ExecutorService threads = Executors.newFixedThreadPool(AT_ONCE);
+        try {
+            CompletionService<Void> results = new ExecutorCompletionService<>(threads);
+            List<T> all = new ArrayList<>(waves);
+            for (T wave : all) {
+                results.submit(() -> {
+                    context.setJobGroup(group, wave.toString(), true);
+                    work.run(wave);
+                    return null;
+                });
+            }
+            for (int i = 0; i < all.size(); i++) {
+                results.take().get();
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while waves ran", e);
+        } catch (ExecutionException e) {
+            throw asIs(e.getCause());
+        } finally {
+            threads.shutdownNow();
+            context.cancelJobGroup(group);
+            awaitEnd(threads);
+        }
+    }
+
+    private static IOException asIs(Throwable cause) {
+        if (cause instanceof RuntimeException failure) {
+            throw failure;
+        }
+        if (cause instanceof Error error) {
+            throw error;
+        }
+        return cause instanceof IOException failure ? failure : new IOException(cause.getMessage(), cause);
+    }
+
+    /** What a wave still does must not meet what comes behind it. */
+    private static void awaitEnd(ExecutorService threads) {
+        try {
+            threads.awaitTermination(1, TimeUnit.MINUTES);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

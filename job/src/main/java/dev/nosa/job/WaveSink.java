@@ -1,0 +1,95 @@
+package dev.nosa.job;
+
+import java.io.IOException;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SaveMode;
+import org.apache.spark.sql.SparkSession;
+
+/** Waves as folders of files, {@code wave=NNNNN}, each written by one Spark job. */
+class WaveSink {
+    /** Column of the wave's number, which readers make of the folders' names. */
+    static final String COLUMN = "wave";
+
+    static final String PREFIX = COLUMN + "=";
+
+    private static final String SUCCESS = "_SUCCESS";
+
+    private final FileSystem fs;
+    private final Path root;
+    private final String format;
+
+    /** {@code root} is the run's folder, {@code format} any of Spark's formats of files. */
+    WaveSink(FileSystem fs, Path root, String format) {
+        this.fs = fs;
+        this.root = root;
+        this.format = format;
+    }
+
+    FileSystem fs() {
+        return fs;
+    }
+
+    Path root() {
+        return root;
+    }
+
+    /** The folder of a wave. */
+    Path folder(int wave) {
+        return new Path(root, name(wave));
+    }
+
+    private static String name(int wave) {
+        return PREFIX + String.format("%05d", wave);
+    }
+
+    /** Writes a wave that is not there yet. */
+    void write(int wave, Dataset<Row> results) throws IOException {
+        results.write()
+                .format(format)
+                .mode(SaveMode.ErrorIfExists)
+                .save(folder(wave).toString());
+    }
+
+    /** Whether a wave was written to its end. */
+    boolean isThere(SparkSession spark, int wave) throws IOException {
+        return fs.exists(new Path(folder(wave), SUCCESS));
+    }
+
+    /** Removes what an unfinished write has left. */
+    void discard(int wave) throws IOException {
+        fs.delete(folder(wave), true);
+    }
+
+    /** All rows of a run. */
+    Dataset<Row> read(SparkSession spark) {
+        return spark.read().format(format).load(InputPaths.literal(root));
+    }
+
+    /** The rows of one wave, without the column of its number. */
+    Dataset<Row> read(SparkSession spark, int wave) {
+        return spark.read().format(format).load(InputPaths.literal(folder(wave)));
+    }
+
+    /** Writes another version of a wave, which {@link #replace} puts in its place. */
+    void writeReplacement(int wave, Dataset<Row> results) throws IOException {
+        fs.delete(replacement(wave), true);
+        results.write().format(format).save(replacement(wave).toString());
+    }
+
+    /** Goes on from wherever an earlier attempt ended. */
+    void replace(int wave) throws IOException {
+        if (fs.exists(replacement(wave))) {
+            fs.delete(folder(wave), true);
+            if (!fs.rename(replacement(wave), folder(wave))) {
+                throw new IOException("cannot rename " + replacement(wave) + " to " + folder(wave));
+            }
+        }
+    }
+
+    private Path replacement(int wave) {
+        return new Path(new Path(root, RunFolder.STATE), "replacing-" + name(wave));
+    }
+}
