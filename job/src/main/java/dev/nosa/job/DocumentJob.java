@@ -19,6 +19,7 @@ import java.util.function.UnaryOperator;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -147,11 +148,13 @@ abstract class DocumentJob implements Callable<Integer> {
         ModelCheck.requireRoom(setup.engine(), config, extraTokens());
         RunProgress progress = new RunProgress(spark.sparkContext());
         UnaryOperator<Dataset<Row>> transform = documents -> checked(documents, setup, progress);
-        // Wrong columns are found before anything is written.
-        var unused = transform.apply(DocumentIds.assign(rows, idColumn, DocumentIds.Kind.GIVEN));
+        // Wrong columns are found here, before anything is written.
+        StructType schema = transform
+                .apply(DocumentIds.assign(rows, idColumn, DocumentIds.Kind.GIVEN))
+                .schema();
 
         long start = System.nanoTime();
-        WaveSink sink = new WaveSink(folder.fs(), folder.work(), "parquet");
+        WaveSink sink = WaveSink.of(folder.fs(), folder.work(), output.format, schema);
         Map<String, String> settings = RunSettings.of(spec, setup.prompt(), setup.engine());
         InputState state = InputState.of(paths.files(spark.sparkContext().hadoopConfiguration()));
         try (RunFolder run = RunFolder.open(folder, sink, settings, state, waves, spark)) {
@@ -172,7 +175,8 @@ abstract class DocumentJob implements Callable<Integer> {
             run.complete();
         }
         double seconds = (System.nanoTime() - start) / 1e9;
-        Dataset<Row> written = new WaveSink(folder.fs(), folder.target(), "parquet").read(spark);
+        Dataset<Row> written =
+                WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark);
         return report(written, RunReport.of(written, seconds), config);
     }
 

@@ -112,7 +112,7 @@ record DocumentRun(
             return partitions;
         }
         int cores = spark().sparkContext().defaultParallelism();
-        return waves > 1 ? Math.max(1, cores - Executors.count(spark().sparkContext())) : cores;
+        return waves > 1 ? Math.max(1, cores - ExecutorCount.of(spark().sparkContext())) : cores;
     }
 
     private void run(Wave wave, Dataset<Row> documents, int tasks) throws IOException {

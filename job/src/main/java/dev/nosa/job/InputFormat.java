@@ -24,12 +24,11 @@ enum InputFormat {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    static InputFormat parse(String name) {
+    /** Empty for a format that is read as Spark reads it. */
+    static Optional<InputFormat> parse(String name) {
         return Arrays.stream(values())
                 .filter(format -> format.optionValue().equals(name))
-                .findFirst()
-                .orElseThrow(() -> new UsageException(
-                        "unknown format '" + name + "'; known: parquet, jsonl, csv, text", "--input-format"));
+                .findFirst();
     }
 
     /** The format of a file by its ending; only line formats may be compressed. */

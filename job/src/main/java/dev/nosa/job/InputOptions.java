@@ -17,7 +17,9 @@ final class InputOptions {
     @Option(
             names = "--input-format",
             paramLabel = "FORMAT",
-            description = "parquet, jsonl, csv or text, one document a file (default: by the file endings)")
+            description =
+                    "parquet, jsonl, csv, text (one document a file), or any other data source that Spark finds, such"
+                            + " as delta (default: by the file endings)")
     String format;
 
     @Option(
@@ -47,7 +49,7 @@ final class InputOptions {
             paramLabel = "N",
             defaultValue = "0",
             description =
-                    "Spark tasks, and files written (default: 0, one a core or the input's own where it has more)")
+                    "Spark tasks of a wave, and files written (default: 0, one a core, less one an executor where there are several waves)")
     int partitions;
 
     @Option(
@@ -68,6 +70,12 @@ final class InputOptions {
         return limit > 0 ? rows.limit(limit).persist() : rows;
     }
 
+    private static void requireFormat(String name) {
+        if (InputFormat.parse(name).isEmpty()) {
+            DataSources.require(name, "--input-format");
+        }
+    }
+
     void check() {
         if (input == null) {
             throw new UsageException("the documents' path is required", "--input");
@@ -79,7 +87,7 @@ final class InputOptions {
             throw new UsageException("limit = " + limit + ": must be 0 (all) or more", "--limit");
         }
         if (format != null) {
-            InputFormat.parse(format);
+            requireFormat(format);
         }
     }
 }

@@ -39,6 +39,9 @@ final class InputReader {
     Dataset<Row> open() {
         List<FileStatus> files = paths.files(spark.sparkContext().hadoopConfiguration());
         try {
+            if (format != null && InputFormat.parse(format).isEmpty()) {
+                return MalformedRows.none(spark.read().format(format).load(paths.pattern()));
+            }
             return switch (format(files)) {
                 case PARQUET -> MalformedRows.none(spark.read().parquet(paths.pattern()));
                 case JSONL -> json();
@@ -71,7 +74,7 @@ final class InputReader {
             throw new UsageException("no files in " + paths.given(), paths.option());
         }
         if (format != null) {
-            return InputFormat.parse(format);
+            return InputFormat.parse(format).orElseThrow();
         }
         Set<InputFormat> formats = new TreeSet<>();
         for (FileStatus file : files) {

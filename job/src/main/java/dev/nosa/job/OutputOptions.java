@@ -5,8 +5,18 @@ import picocli.CommandLine.Option;
 
 /** Where results go, and how many of them may be errors. */
 final class OutputOptions {
-    @Option(names = "--output", paramLabel = "PATH", description = "Folder of Parquet files to write (required)")
+    @Option(
+            names = "--output",
+            paramLabel = "PATH",
+            description = "Folder to write, one wave=NNNNN in it a wave (required)")
     String output;
+
+    @Option(
+            names = "--output-format",
+            paramLabel = "FORMAT",
+            defaultValue = "parquet",
+            description = "parquet, delta, or any other data source of files that Spark finds (default: parquet)")
+    String format;
 
     @Option(
             names = "--output-mode",
@@ -33,6 +43,7 @@ final class OutputOptions {
     }
 
     void check() {
+        DataSources.require(format, "--output-format");
         if (output == null) {
             throw new UsageException("a folder for the results is required", "--output");
         }

@@ -135,7 +135,7 @@ final class RunFolder implements AutoCloseable {
             if (record != null && record.state().equals(WaveRecord.REPLACING)) {
                 sink.replace(number);
                 write(record.with(WaveRecord.COMMITTED));
-            } else if (record != null && !sink.isThere(spark, number)) {
+            } else if (record != null && record.documents() > 0 && !sink.isThere(spark, number)) {
                 log.warn("Wave {} is recorded but not there any more; its documents are computed again", number);
                 records.remove(number);
                 fs.delete(recordFile(number), false);

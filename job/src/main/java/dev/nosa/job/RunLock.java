@@ -135,7 +135,7 @@ final class RunLock implements AutoCloseable {
         if (!dead && !(breakStale && stale)) {
             throw inUse(fs, file);
         }
-        log.warn("Taking over the run from {}, which has ended without a word", holder);
+        log.warn("Taking over the run from {}", holder == null ? "a job that ended as it began" : holder);
         fs.delete(file, false);
     }
 

@@ -82,6 +82,6 @@ final class WavePlanner {
         boolean gpu = !backend.equals("cpu")
                 && (context.getConf().contains("spark.executor.resource.gpu.amount")
                         || context.getConf().contains("spark.driver.resource.gpu.amount"));
-        return Executors.count(context) * (gpu ? GPU_TOKENS : CPU_TOKENS);
+        return ExecutorCount.of(context) * (gpu ? GPU_TOKENS : CPU_TOKENS);
     }
 }

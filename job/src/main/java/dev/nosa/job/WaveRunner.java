@@ -1,7 +1,6 @@
 package dev.nosa.job;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
@@ -28,19 +27,20 @@ final class WaveRunner {
     /** Returns when all are done; the first failure stops what still runs. */
     static <T> void run(List<T> waves, SparkContext context, String group, Work<T> work) throws IOException {
         ExecutorService threads = Executors.newFixedThreadPool(AT_ONCE);
+        boolean done = false;
         try {
             CompletionService<Void> results = new ExecutorCompletionService<>(threads);
-            List<T> all = new ArrayList<>(waves);
-            for (T wave : all) {
+            for (T wave : waves) {
                 results.submit(() -> {
                     context.setJobGroup(group, wave.toString(), true);
                     work.run(wave);
                     return null;
                 });
             }
-            for (int i = 0; i < all.size(); i++) {
+            for (int i = 0; i < waves.size(); i++) {
                 results.take().get();
             }
+            done = true;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while waves ran", e);
@@ -48,7 +48,9 @@ final class WaveRunner {
             throw asIs(e.getCause());
         } finally {
             threads.shutdownNow();
-            context.cancelJobGroup(group);
+            if (!done) {
+                context.cancelJobGroup(group);
+            }
             awaitEnd(threads);
         }
     }

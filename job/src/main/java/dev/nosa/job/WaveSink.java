@@ -7,6 +7,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
 
 /** Waves as folders of files, {@code wave=NNNNN}, each written by one Spark job. */
 class WaveSink {
@@ -20,24 +21,36 @@ class WaveSink {
     private final FileSystem fs;
     private final Path root;
     private final String format;
+    private final StructType schema;
 
-    /** {@code root} is the run's folder, {@code format} any of Spark's formats of files. */
-    WaveSink(FileSystem fs, Path root, String format) {
+    /**
+     * Into a run's folder.
+     *
+     * @param format any of Spark's formats of files
+     * @param schema of the results: some formats do not keep it
+     */
+    WaveSink(FileSystem fs, Path root, String format, StructType schema) {
         this.fs = fs;
         this.root = root;
         this.format = format;
+        this.schema = schema;
     }
 
-    FileSystem fs() {
-        return fs;
+    static WaveSink of(FileSystem fs, Path root, String format, StructType schema) {
+        return format.equals(DeltaSink.FORMAT)
+                ? new DeltaSink(fs, root, schema)
+                : new WaveSink(fs, root, format, schema);
     }
 
     Path root() {
         return root;
     }
 
-    /** The folder of a wave. */
-    Path folder(int wave) {
+    StructType schema() {
+        return schema;
+    }
+
+    private Path folder(int wave) {
         return new Path(root, name(wave));
     }
 
@@ -65,12 +78,16 @@ class WaveSink {
 
     /** All rows of a run. */
     Dataset<Row> read(SparkSession spark) {
-        return spark.read().format(format).load(InputPaths.literal(root));
+        return load(spark, root);
     }
 
     /** The rows of one wave, without the column of its number. */
     Dataset<Row> read(SparkSession spark, int wave) {
-        return spark.read().format(format).load(InputPaths.literal(folder(wave)));
+        return load(spark, folder(wave));
+    }
+
+    private Dataset<Row> load(SparkSession spark, Path path) {
+        return spark.read().format(format).schema(schema).load(InputPaths.literal(path));
     }
 
     /** Writes another version of a wave, which {@link #replace} puts in its place. */

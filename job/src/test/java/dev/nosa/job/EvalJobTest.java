@@ -109,7 +109,7 @@ class EvalJobTest extends JobFixture {
         assertThat(rows.keySet()).containsExactlyElementsOf(IDS);
         assertThat(rows.get("q1").schema().fieldNames())
                 .startsWith("id", "task", "context", "depth", "question", "answer", "title", "generation", "status")
-                .endsWith("usage", "correct");
+                .endsWith("usage", "correct", "wave");
         assertThat(rows.get("q1").<Boolean>getAs("correct")).isTrue();
         assertThat(rows.get("q2").<Boolean>getAs("correct")).isFalse();
         assertThat(rows.get("q4").<Integer>getAs("context")).isEqualTo(128);

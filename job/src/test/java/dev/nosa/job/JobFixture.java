@@ -31,13 +31,16 @@ abstract class JobFixture {
         model = folder.resolve("model");
         TinyModel.builder().vocab(TinyTokenizer.VOCAB).maxPositions(600).write(model);
         TinyTokenizer.write(model);
-        spark = SparkSession.builder()
+        spark = session().getOrCreate();
+    }
+
+    static SparkSession.Builder session() {
+        return SparkSession.builder()
                 .master("local[2]")
                 .config("spark.ui.enabled", false)
                 .config("spark.sql.shuffle.partitions", 2)
                 .config("spark.driver.host", "localhost")
-                .config("spark.driver.bindAddress", "127.0.0.1")
-                .getOrCreate();
+                .config("spark.driver.bindAddress", "127.0.0.1");
     }
 
     @AfterAll

@@ -3,11 +3,11 @@ package dev.nosa.job;
 import org.apache.spark.SparkContext;
 
 /** How many executors there are. */
-final class Executors {
-    private Executors() {}
+final class ExecutorCount {
+    private ExecutorCount() {}
 
     /** At least 1: in local mode the driver is the executor. */
-    static int count(SparkContext context) {
+    static int of(SparkContext context) {
         return Math.max(1, context.statusTracker().getExecutorInfos().length - 1);
     }
 }
