@@ -96,7 +96,7 @@ abstract class ModelCall extends NosaExpression implements Unevaluable {
     /** Spark makes numbers of all values of a map with one number among them, and fails at those that are none. */
     private static Object evaluate(Expression options) {
         try {
-            return options.eval(InternalRow.empty());
+            return ((Expression) options.clone()).eval(InternalRow.empty()); // a map that has failed once stays broken
         } catch (NumberFormatException e) {
             throw new IllegalArgumentException(
                     "the options mix numbers and strings: write all values as strings, as map('seed', '7')", e);
