@@ -97,8 +97,8 @@ public final class NosaConf implements Serializable {
         return conf;
     }
 
-    /** Known names. */
-    static Set<String> names(boolean generates) {
+    /** Known names, in alphabetical order. */
+    public static Set<String> names(boolean generates) {
         Set<String> names = new TreeSet<>(SHARED.keySet());
         names.addAll(Set.of(MODEL, FAIL_ON_ERROR));
         names.addAll(generates ? GENERATION.keySet() : Set.of());

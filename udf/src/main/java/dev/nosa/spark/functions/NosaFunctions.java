@@ -45,12 +45,19 @@ public final class NosaFunctions {
         for (SqlFunction function : SqlFunction.ALL) {
             session.sessionState()
                     .functionRegistry()
-                    .registerFunction(function.identifier(), function.info(), function.builder());
+                    .createOrReplaceTempFunction(function.name(), function.builder(), "java_udf");
         }
         ExperimentalMethods methods = session.experimental();
         if (!methods.extraStrategies().contains(STRATEGY)) {
             methods.extraStrategies_$eq(Scala.append(methods.extraStrategies(), STRATEGY));
             LATE.forEach(rule -> methods.extraOptimizations_$eq(Scala.append(methods.extraOptimizations(), rule)));
+        }
+    }
+
+    /** Adds the functions to a running session that has none yet. */
+    public static void ensure(SparkSession spark) {
+        if (!spark.catalog().functionExists(GenerateFunction.NAME)) {
+            register(spark, Map.of());
         }
     }
 
