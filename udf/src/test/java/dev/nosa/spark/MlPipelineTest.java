@@ -27,7 +27,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Stages in a session without the extension. The engine repeats its prompts. */
 class MlPipelineTest {
-    private static final StructType SCHEMA = LocalSpark.DOCUMENTS.add("answers", DataTypes.createArrayType(DataTypes.StringType));
+    private static final StructType SCHEMA =
+            LocalSpark.DOCUMENTS.add("answers", DataTypes.createArrayType(DataTypes.StringType));
 
     private final SparkSession spark = LocalSpark.session();
     private FakeEngine engine;
@@ -80,16 +81,15 @@ class MlPipelineTest {
 
     @Test
     void aPipelineIsSavedAndLoaded(@TempDir Path dir) throws IOException {
-        Pipeline pipeline = new Pipeline()
-                .setStages(new PipelineStage[] {
-                    generator().setTemperature(0.5).setTopK(3).setSeed(7).setOutputCol("summary"),
-                    new Tokenizer().setInputCol("summary").setOutputCol("words"),
-                    new NosaScorer()
-                            .setModel("model")
-                            .setContinuationsCol("answers")
-                            .setStatusCol("scored")
-                            .setErrorCol("why")
-                });
+        Pipeline pipeline = new Pipeline().setStages(new PipelineStage[] {
+            generator().setTemperature(0.5).setTopK(3).setSeed(7).setOutputCol("summary"),
+            new Tokenizer().setInputCol("summary").setOutputCol("words"),
+            new NosaScorer()
+                    .setModel("model")
+                    .setContinuationsCol("answers")
+                    .setStatusCol("scored")
+                    .setErrorCol("why")
+        });
         Dataset<Row> input = documents().where("id = 'a'");
         pipeline.fit(input).write().save(dir.resolve("pipeline").toString());
 

@@ -60,6 +60,7 @@ class RegisterTest {
                 "SELECT id FROM documents WHERE nosa_generate(text).generation <> 'text 4' AND rank < 9 | 8 | 9",
                 "SELECT id, nosa_generate(text) g FROM documents ORDER BY id | 40 | 40",
                 "SELECT id FROM (SELECT id, nosa_generate(text) g FROM documents) | 40 | 0",
+                "SELECT g.status, count(*) FROM (SELECT nosa_generate(text) g FROM documents) GROUP BY 1 | 1 | 40",
                 "SELECT id, nosa_score(text, array('a')).scores FROM documents | 40 | 0",
             })
     void aRowIsGeneratedOnceAndOnlyWhereTheQueryNeedsIt(String query, int rows, int requests) {

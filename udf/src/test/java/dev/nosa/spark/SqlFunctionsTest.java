@@ -66,7 +66,8 @@ class SqlFunctionsTest {
 
     @Test
     void everyRowGetsAStructOfItsOwn() {
-        List<Row> rows = sql("SELECT text, nosa_generate(text) AS g, rank FROM documents").collectAsList();
+        List<Row> rows = sql("SELECT text, nosa_generate(text) AS g, rank FROM documents")
+                .collectAsList();
 
         assertThat(rows).hasSize(ROWS);
         assertThat(rows.get(0).getStruct(1).schema().fieldNames())
@@ -134,10 +135,11 @@ class SqlFunctionsTest {
         spark.conf().set("spark.nosa.prompt", "Session: {text}");
         spark.conf().set("spark.nosa.maxNewTokens", "150");
 
-        Row row = sql("SELECT nosa_generate('a').generation, nosa_generate('a', map('prompt', 'Call: {text}')).generation,"
-                        + " nosa_generate(repeat('a', 60)).error,"
-                        + " nosa_generate(repeat('a', 60), map('maxNewTokens', 100)).error")
-                .head();
+        Row row =
+                sql("SELECT nosa_generate('a').generation, nosa_generate('a', map('prompt', 'Call: {text}')).generation,"
+                                + " nosa_generate(repeat('a', 60)).error,"
+                                + " nosa_generate(repeat('a', 60), map('maxNewTokens', 100)).error")
+                        .head();
 
         assertThat(row.getString(0)).isEqualTo("Session: a");
         assertThat(row.getString(1)).isEqualTo("Call: a");
@@ -204,7 +206,8 @@ class SqlFunctionsTest {
         assertThatThrownBy(() -> sql("SELECT nosa_generate(array(1))"))
                 .hasMessageContaining("\"STRING\" type")
                 .hasMessageContaining("\"ARRAY<INT>\"");
-        assertThatThrownBy(() -> sql("SELECT nosa_score('text', 'yes')")).hasMessageContaining("\"ARRAY<STRING>\" type");
+        assertThatThrownBy(() -> sql("SELECT nosa_score('text', 'yes')"))
+                .hasMessageContaining("\"ARRAY<STRING>\" type");
     }
 
     @Test
@@ -268,7 +271,10 @@ class SqlFunctionsTest {
 
         assertThat(sql("SELECT id, nosa_generate(text) FROM documents LIMIT 3").collectAsList())
                 .hasSize(3);
-        sql("SELECT id, nosa_generate(text) AS g FROM documents").select("g.generation").limit(2).show();
+        sql("SELECT id, nosa_generate(text) AS g FROM documents")
+                .select("g.generation")
+                .limit(2)
+                .show();
 
         assertThat(engine.requests()).hasSize(3 + 2);
     }
@@ -284,14 +290,14 @@ class SqlFunctionsTest {
 
     @Test
     void theResultIsOrderedWhereTheQueryAsksForIt() {
-        List<Integer> ranks = sql("SELECT rank, nosa_generate(text) FROM documents ORDER BY rank DESC")
-                .collectAsList()
-                .stream()
-                .map(row -> row.getInt(0))
-                .toList();
+        List<Integer> ranks =
+                sql("SELECT rank, nosa_generate(text) FROM documents ORDER BY rank DESC").collectAsList().stream()
+                        .map(row -> row.getInt(0))
+                        .toList();
 
         assertThat(ranks)
-                .isEqualTo(IntStream.range(0, ROWS).map(i -> ROWS - 1 - i).boxed().toList());
+                .isEqualTo(
+                        IntStream.range(0, ROWS).map(i -> ROWS - 1 - i).boxed().toList());
     }
 
     @Test
@@ -303,9 +309,20 @@ class SqlFunctionsTest {
 
     @Test
     void aCallInAJoinConditionIsRefusedWithAWayOut() {
-        assertThatThrownBy(() -> sql("SELECT * FROM documents a JOIN documents b ON nosa_generate(a.text || b.text).status = 'ok'")
-                        .collectAsList())
-                .hasMessageContaining("nosa_generate");
+        assertThatThrownBy(() -> sql(
+                        "SELECT * FROM documents a JOIN documents b ON nosa_generate(a.text || b.text).status = 'ok'"))
+                .hasMessage(
+                        "nosa_generate cannot be used in Join: call it in the SELECT list of a subquery, and use its result"
+                                + " there");
+    }
+
+    @Test
+    void aDataFrameJoinedWithItselfKeepsItsRows() {
+        Dataset<Row> rows = sql("SELECT id, nosa_generate(text).generation AS g FROM documents");
+
+        Dataset<Row> joined = rows.as("a").join(rows.as("b"), functions.expr("a.id = b.id"));
+
+        assertThat(joined.where("a.g = b.g").count()).isEqualTo(ROWS);
     }
 
     @Test
@@ -315,7 +332,8 @@ class SqlFunctionsTest {
                 + dir.resolve("documents") + "`");
         try {
             spark.conf().set("spark.nosa.prompt", "Later: {text}");
-            assertThat(sql("SELECT g.generation FROM generated WHERE id = 'id3'").collectAsList())
+            assertThat(sql("SELECT g.generation FROM generated WHERE id = 'id3'")
+                            .collectAsList())
                     .containsExactly(RowFactory.create("Later: text 3"));
             assertThat(engine.requests()).hasSize(1);
         } finally {
@@ -326,20 +344,23 @@ class SqlFunctionsTest {
     @Test
     void onlyTheColumnsThatTheQueryNeedsAreRead(@TempDir Path dir) {
         documents(1).write().parquet(dir.resolve("documents").toString());
-        Dataset<Row> rows = spark.read()
-                .parquet(dir.resolve("documents").toString())
-                .selectExpr("nosa_generate(text) AS g");
+        Dataset<Row> rows =
+                spark.read().parquet(dir.resolve("documents").toString()).selectExpr("nosa_generate(text) AS g");
 
         rows.write().parquet(dir.resolve("generated").toString());
 
-        assertThat(spark.read().parquet(dir.resolve("generated").toString()).where("g.status = 'ok'").count())
+        assertThat(spark.read()
+                        .parquet(dir.resolve("generated").toString())
+                        .where("g.status = 'ok'")
+                        .count())
                 .isEqualTo(ROWS);
         assertThat(rows.queryExecution().executedPlan().toString()).contains("ReadSchema: struct<text:string>");
     }
 
     @Test
     void aCachedResultIsFoundAgain() {
-        Dataset<Row> rows = sql("SELECT id, nosa_generate(text) AS g FROM documents").cache();
+        Dataset<Row> rows =
+                sql("SELECT id, nosa_generate(text) AS g FROM documents").cache();
         try {
             rows.count();
             assertThat(rows.where("g.status = 'ok'").count()).isEqualTo(ROWS);
@@ -353,10 +374,15 @@ class SqlFunctionsTest {
     void theFunctionsAreCallableByNameFromColumns() {
         Dataset<Row> rows = documents(2)
                 .select(
-                        functions.call_function("nosa_generate", functions.col("text")).getField("generation").as("a"),
+                        functions
+                                .call_function("nosa_generate", functions.col("text"))
+                                .getField("generation")
+                                .as("a"),
                         functions.expr("nosa_generate(text).generation").as("b"));
 
-        assertThat(rows.collectAsList()).hasSize(ROWS).allMatch(row -> row.getString(0).equals(row.getString(1)));
+        assertThat(rows.collectAsList())
+                .hasSize(ROWS)
+                .allMatch(row -> row.getString(0).equals(row.getString(1)));
         assertThat(engine.requests()).hasSize(ROWS);
     }
 

@@ -50,8 +50,10 @@ class StreamingTest {
 
     /** Each batch has a folder named by its number, so that one that is run again replaces what it wrote. */
     private void runOverWhatIsThere() throws Exception {
-        NosaGenerate generate =
-                NosaGenerate.builder("model").maxNewTokens(10).passThrough("rank").build();
+        NosaGenerate generate = NosaGenerate.builder("model")
+                .maxNewTokens(10)
+                .passThrough("rank")
+                .build();
         VoidFunction2<Dataset<Row>, Long> batch = (rows, number) -> generate.transform(rows)
                 .write()
                 .mode("overwrite")

@@ -37,9 +37,9 @@ final class AggregateCalls {
 
     private static Optional<ModelCall> callForEachRow(Aggregate aggregate) {
         Stream<Expression> functions = Scala.list(aggregate.expressions()).stream()
-                .flatMap(expression -> Scala.list(
-                        expression.collect(Scala.only(part -> part instanceof AggregateExpression)))
-                        .stream());
+                .flatMap(expression ->
+                        Scala.list(expression.collect(Scala.only(part -> part instanceof AggregateExpression)))
+                                .stream());
         return Stream.concat(Scala.list(aggregate.groupingExpressions()).stream(), functions)
                 .map(LiftModelCalls::innermost)
                 .flatMap(Optional::stream)
@@ -53,8 +53,7 @@ final class AggregateCalls {
         }
         return new Project(
                 Scala.seq(projected),
-                new Aggregate(
-                        aggregate.groupingExpressions(), Scala.seq(groups), aggregate.child(), aggregate.hint()));
+                new Aggregate(aggregate.groupingExpressions(), Scala.seq(groups), aggregate.child(), aggregate.hint()));
     }
 
     /** A column of the aggregation in place of what only the aggregation can compute. */
@@ -66,12 +65,7 @@ final class AggregateCalls {
         NamedExpression column = part instanceof NamedExpression named
                 ? named
                 : new Alias(
-                        part,
-                        part.prettyName(),
-                        NamedExpression.newExprId(),
-                        Scala.seq(),
-                        Option.empty(),
-                        Scala.seq());
+                        part, part.prettyName(), NamedExpression.newExprId(), Scala.seq(), Option.empty(), Scala.seq());
         groups.add(column);
         return (Expression) column.toAttribute();
     }

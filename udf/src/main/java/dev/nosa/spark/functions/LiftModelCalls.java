@@ -79,8 +79,8 @@ final class LiftModelCalls extends Rule<LogicalPlan> {
                 Scala.seq());
         return above.withNewChildren(
                         Scala.seq(new ModelCalls(call, result, above.children().apply(0))))
-                .mapExpressions(expression -> expression.transform(Scala.replacing(
-                        part -> part.canonicalized().equals(call.canonicalized()) ? result : part)));
+                .mapExpressions(expression -> expression.transform(
+                        Scala.replacing(part -> part.canonicalized().equals(call.canonicalized()) ? result : part)));
     }
 
     /** What needs no model decides first which rows need one. */

@@ -22,7 +22,12 @@ public final class NosaFunctions {
     private static final Rule<LogicalPlan> SHUFFLE = new ShuffleBeforeSampling();
     /** In a running session the analyzer takes no rule any more: after Spark's own, some of which new operators need again. */
     private static final List<Rule<LogicalPlan>> LATE = List.of(
-            LIFT, PushPredicateThroughNonJoin$.MODULE$, ColumnPruning$.MODULE$, PUSH, RemoveNoopOperators$.MODULE$, SHUFFLE);
+            LIFT,
+            PushPredicateThroughNonJoin$.MODULE$,
+            ColumnPruning$.MODULE$,
+            PUSH,
+            RemoveNoopOperators$.MODULE$,
+            SHUFFLE);
 
     private NosaFunctions() {}
 

@@ -34,7 +34,10 @@ final class PushBelowModelCalls extends Rule<LogicalPlan> {
         }
         LogicalPlan fewer =
                 calls.withNewChildInternal(new Filter(conjuncts.matching().get(), calls.child()));
-        return conjuncts.others().<LogicalPlan>map(last -> new Filter(last, fewer)).orElse(fewer);
+        return conjuncts
+                .others()
+                .<LogicalPlan>map(last -> new Filter(last, fewer))
+                .orElse(fewer);
     }
 
     /** The plan with the limit below its first calls; itself where there are none, or they are limited. */

@@ -16,8 +16,8 @@ final class ShuffleBeforeSampling extends Rule<LogicalPlan> {
         if (!samples(below) || !hasUnshuffledCall(below.children().apply(0))) {
             return below;
         }
-        return below.withNewChildren(Scala.seq(new RepartitionByExpression(
-                Scala.seq(), below.children().apply(0), Option.empty(), Option.empty())));
+        return below.withNewChildren(Scala.seq(
+                new RepartitionByExpression(Scala.seq(), below.children().apply(0), Option.empty(), Option.empty())));
     }
 
     private static boolean samples(LogicalPlan plan) {

@@ -55,8 +55,7 @@ public final class NosaScorer extends NosaTransformer<NosaScorer> {
                 : functions.array(Arrays.stream(getOrDefault(continuations))
                         .map(functions::lit)
                         .toArray(Column[]::new));
-        DataType scores =
-                NosaScore.resultType().apply(ResultSchema.SCORES).dataType();
+        DataType scores = NosaScore.resultType().apply(ResultSchema.SCORES).dataType();
         return new Call("nosa_score", List.of(texts), ResultSchema.SCORES, scores);
     }
 
