@@ -7,6 +7,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
@@ -37,6 +38,14 @@ final class Columns {
             output = field.name().equals(ResultSchema.ID) ? output : output.add(field);
         }
         return output;
+    }
+
+    /** Columns of results, without the id. */
+    static StructType made(Schema results) {
+        StructField[] made = Arrays.stream(ArrowRows.sparkSchema(results).fields())
+                .filter(field -> !field.name().equals(ResultSchema.ID))
+                .toArray(StructField[]::new);
+        return new StructType(made);
     }
 
     /** The input's columns that are read, each once. */

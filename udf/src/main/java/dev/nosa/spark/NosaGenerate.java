@@ -1,8 +1,10 @@
 package dev.nosa.spark;
 
+import dev.nosa.arrow.ResultSchema;
 import dev.nosa.sample.SamplingParams;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.StructType;
@@ -38,6 +40,16 @@ public final class NosaGenerate {
     /** One output row for every row of {@code input}, lazily; a row that fails has status {@code error}. */
     public Dataset<Row> transform(Dataset<Row> input) {
         return transformer.transform(input);
+    }
+
+    /** What {@link #transform} runs in each task: a partition's rows in, as many out in order of completion. */
+    public MapPartitionsFunction<Row, Row> partitionFunction() {
+        return transformer;
+    }
+
+    /** The columns that are made for a row: those of the output but for the id and what is passed through. */
+    public static StructType resultType() {
+        return Columns.made(ResultSchema.GENERATION_ROWS);
     }
 
     /** Options, to be changed one by one. */

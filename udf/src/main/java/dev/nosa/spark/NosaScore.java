@@ -1,6 +1,8 @@
 package dev.nosa.spark;
 
+import dev.nosa.arrow.ResultSchema;
 import java.util.List;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.StructType;
@@ -29,6 +31,16 @@ public final class NosaScore {
     /** One output row for every row of {@code input}, lazily; a row that fails has status {@code error}. */
     public Dataset<Row> transform(Dataset<Row> input) {
         return transformer.transform(input);
+    }
+
+    /** What {@link #transform} runs in each task: a partition's rows in, as many out in order of completion. */
+    public MapPartitionsFunction<Row, Row> partitionFunction() {
+        return transformer;
+    }
+
+    /** The columns that are made for a row: those of the output but for the id and what is passed through. */
+    public static StructType resultType() {
+        return Columns.made(ResultSchema.SCORING_ROWS);
     }
 
     /** Options, to be changed one by one. */
