@@ -35,7 +35,7 @@ class GpuAddressTest {
     void inLocalModeATaskHasTheDriversGpu() {
         List<Integer> gpus = LocalSpark.session()
                 .range(2)
-                .map((MapFunction<Long, Integer>) row -> GpuAddress.ofThisTask(), Encoders.INT())
+                .map((MapFunction<Long, Integer>) row -> GpuAddress.ofThisTask(Map.of()), Encoders.INT())
                 .collectAsList();
         assertThat(gpus).containsExactly(LocalSpark.GPU, LocalSpark.GPU);
     }
