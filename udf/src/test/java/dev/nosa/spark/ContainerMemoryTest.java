@@ -54,8 +54,8 @@ class ContainerMemoryTest {
 
     @Test
     void onYarnAnExecutorWithAGpuNeedsTheSize() {
-        SparkConf conf = conf(
-                "yarn", "spark.executor.memoryOverhead", "10240", "spark.executor.resource.gpu.amount", "1");
+        SparkConf conf =
+                conf("yarn", "spark.executor.memoryOverhead", "10240", "spark.executor.resource.gpu.amount", "1");
         assertThatThrownBy(() -> check(conf, 0))
                 .hasMessage("host-kv: an executor on YARN cannot see the limit of its container, so the size has to be"
                         + " given; spark.executor.memoryOverhead is 10.0 GiB, of which the JVM may need 2.0 GiB: set"

@@ -67,7 +67,11 @@ class NosaPluginTest {
                 .config(PROMETHEUS + "class", "org.apache.spark.metrics.sink.PrometheusServlet")
                 .config(PROMETHEUS + "path", "/metrics/prometheus")
                 .getOrCreate();
-        double before = ExecutorEngine.figures().work().documents();
+        double before = Metric.ALL.stream()
+                .filter(metric -> metric.name().equals("documents"))
+                .mapToDouble(metric ->
+                        metric.getter().apply(ExecutorEngine.figures()).doubleValue())
+                .sum();
         transformFive();
 
         String page = pageWith("total_documents_Number", before + 5);
@@ -132,18 +136,24 @@ class NosaPluginTest {
 
     @Test
     void aModelThatIsNotThereEndsTheSessionBeforeAnyTask() {
-        assertThatThrownBy(() -> session().config("spark.nosa.model", "/no/such/model").getOrCreate())
-                .hasStackTraceContaining("spark.nosa.model = /no/such/model: /no/such/model: no such folder; a model is a"
-                        + " folder with model.safetensors; the driver and every executor need the checkpoint under this"
-                        + " path");
+        assertThatThrownBy(() ->
+                        session().config("spark.nosa.model", "/no/such/model").getOrCreate())
+                .hasStackTraceContaining(
+                        "spark.nosa.model = /no/such/model: /no/such/model: no such folder; a model is a"
+                                + " folder with model.safetensors; the driver and every executor need the checkpoint under this"
+                                + " path");
     }
 
     @Test
     void settingsThatMakeNoSenseEndTheSession() {
-        assertThatThrownBy(() -> session().config("spark.nosa.metrics.interval", "0s").getOrCreate())
+        assertThatThrownBy(() ->
+                        session().config("spark.nosa.metrics.interval", "0s").getOrCreate())
                 .hasStackTraceContaining("spark.nosa.metrics.interval = 0s: must be 1s or more");
-        assertThatThrownBy(() -> session().config("spark.executor.resource.gpu.amount", 2).getOrCreate())
-                .hasStackTraceContaining("spark.executor.resource.gpu.amount = 2: an executor has one engine on one GPU");
+        assertThatThrownBy(() -> session()
+                        .config("spark.executor.resource.gpu.amount", 2)
+                        .getOrCreate())
+                .hasStackTraceContaining(
+                        "spark.executor.resource.gpu.amount = 2: an executor has one engine on one GPU");
     }
 
     @Test

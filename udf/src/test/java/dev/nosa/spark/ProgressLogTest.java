@@ -31,9 +31,11 @@ class ProgressLogTest {
         work.add(ErrorClass.INPUT, 1);
         work.add(ErrorClass.CANCELLED, 9);
         assertThat(line(10, 1000, 50, new KvTraffic(200, 10, 4_000_000, 0), 10))
-                .contains("0 documents (1 errors), 3 running, 2 waiting, 100 prompt and 5 output tokens/s, 40.0 ms a step,"
-                        + " 5.0 % of the selected blocks missed, 0 MB/s from the host");
-        assertThat(line(30, 3000, 450, new KvTraffic(600, 210, 404_000_000, 0), 20).orElseThrow())
+                .contains(
+                        "0 documents (1 errors), 3 running, 2 waiting, 100 prompt and 5 output tokens/s, 40.0 ms a step,"
+                                + " 5.0 % of the selected blocks missed, 0 MB/s from the host");
+        assertThat(line(30, 3000, 450, new KvTraffic(600, 210, 404_000_000, 0), 20)
+                        .orElseThrow())
                 .contains("200 prompt and 40 output tokens/s")
                 .contains("50.0 % of the selected blocks missed, 40 MB/s");
         assertThat(line(30, 3000, 450, new KvTraffic(600, 210, 404_000_000, 0), 30))

@@ -54,12 +54,14 @@ class StageResourcesTest {
     void whatSparkCouldNotGiveIsRefused() {
         assertThatThrownBy(() -> StageResources.of(conf("local[2]")))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("spark.nosa.stageResources = true: local mode has one executor, the driver; take a cluster, or"
-                        + " leave it out");
+                .hasMessage(
+                        "spark.nosa.stageResources = true: local mode has one executor, the driver; take a cluster, or"
+                                + " leave it out");
         assertThatThrownBy(() -> StageResources.of(conf("yarn").set("spark.dynamicAllocation.enabled", "false")))
                 .hasMessageContaining("set spark.dynamicAllocation.enabled=true");
         assertThatThrownBy(() -> StageResources.of(conf("yarn").set("spark.executor.resource.gpu.amount", "1")))
-                .hasMessageContaining("with spark.executor.resource.gpu.amount = 1 all executors would hold GPUs; leave");
+                .hasMessageContaining(
+                        "with spark.executor.resource.gpu.amount = 1 all executors would hold GPUs; leave");
         assertThatThrownBy(() -> StageResources.of(conf("yarn").set("spark.nosa.stage.cores", "0")))
                 .hasMessage("spark.nosa.stage.cores = 0: must be 1 or more");
     }
