@@ -60,6 +60,10 @@ public final class ExecutorEngine {
                 engine.map(InferenceEngine::maxBatch).orElse(0));
     }
 
+    static Map<String, ResourceInformation> resources() {
+        return INSTANCE.keptResources();
+    }
+
     /** What Spark gave to this executor, for tasks that ask for no GPU themselves. */
     static void setResources(Map<String, ResourceInformation> ofExecutor) {
         INSTANCE.keepResources(ofExecutor);
@@ -99,6 +103,10 @@ public final class ExecutorEngine {
     private synchronized Optional<InferenceEngine> running() {
         boolean loaded = model != null && model.isDone() && !model.isCompletedExceptionally();
         return loaded ? Optional.of(model.join().engine()) : Optional.empty();
+    }
+
+    private synchronized Map<String, ResourceInformation> keptResources() {
+        return resources;
     }
 
     private synchronized void keepResources(Map<String, ResourceInformation> ofExecutor) {

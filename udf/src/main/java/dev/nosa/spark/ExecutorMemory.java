@@ -10,9 +10,9 @@ import org.apache.spark.SparkEnv;
  * @param heapBytes that the Java heap can grow to
  * @param jvmBytes that the rest of the JVM may take
  */
-record ExecutorMemory(HostLimits limits, long heapBytes, long jvmBytes) {
+public record ExecutorMemory(HostLimits limits, long heapBytes, long jvmBytes) {
     /** Of this JVM. In local mode the heap's own share is all that is known to be needed. */
-    static ExecutorMemory ofThisProcess() {
+    public static ExecutorMemory ofThisProcess() {
         SparkEnv env = SparkEnv.get();
         boolean executor = env != null && !env.executorId().equals("driver");
         return new ExecutorMemory(
@@ -25,7 +25,7 @@ record ExecutorMemory(HostLimits limits, long heapBytes, long jvmBytes) {
      * @param hostKv bytes; 0: the engine takes what there is
      * @throws IllegalArgumentException that says how much fits and what to set
      */
-    void check(long hostKv) {
+    public void check(long hostKv) {
         if (hostKv == 0) {
             return;
         }

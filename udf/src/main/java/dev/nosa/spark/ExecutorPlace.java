@@ -3,11 +3,11 @@ package dev.nosa.spark;
 import org.apache.spark.SparkEnv;
 
 /** Names an executor in messages, so that its log can be found. */
-final class ExecutorPlace {
+public final class ExecutorPlace {
     private ExecutorPlace() {}
 
     /** {@code executor 3 on host worker-7}; in a JVM without Spark {@code this executor}. */
-    static String here() {
+    public static String here() {
         SparkEnv env = SparkEnv.get();
         if (env == null) {
             return "this executor";

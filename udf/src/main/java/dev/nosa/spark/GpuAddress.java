@@ -22,6 +22,11 @@ public final class GpuAddress {
 
     private GpuAddress() {}
 
+    /** The GPU of the engine that a task here would use; 0 where Spark knows no GPUs, or there is no Spark. */
+    public static int here() {
+        return ofThisTask(ExecutorEngine.resources());
+    }
+
     /**
      * Refuses what Spark would silently wait for, or leave idle.
      *
