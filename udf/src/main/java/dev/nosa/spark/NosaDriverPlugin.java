@@ -7,13 +7,19 @@ import dev.nosa.model.ModelConfigParser;
 import dev.nosa.spark.metrics.ClusterFigures;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.PluginContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** The plugin on the driver: checks before any task runs, and metrics of all executors. */
 final class NosaDriverPlugin implements DriverPlugin {
+    private static final Logger log = LoggerFactory.getLogger(NosaDriverPlugin.class);
+    private static final String TASK_GPUS = "spark.task.resource.gpu.amount";
     /** Reports that an executor may miss before it counts as gone. */
     private static final int MISSED_REPORTS = 3;
 
@@ -25,8 +31,20 @@ final class NosaDriverPlugin implements DriverPlugin {
     public Map<String, String> init(SparkContext context, PluginContext plugin) {
         settings = PluginConf.of(plugin.conf());
         GpuAddress.check(context);
+        idleCores(plugin.conf()).ifPresent(log::warn);
         settings.model().ifPresent(NosaDriverPlugin::checkModel);
         return Map.of();
+    }
+
+    /** What to say where tasks ask for so much of the GPU that fewer run than there are cores. */
+    static Optional<String> idleCores(SparkConf conf) {
+        int cores = conf.getInt("spark.executor.cores", 1);
+        double amount = conf.getDouble(TASK_GPUS, 0);
+        long tasks = amount == 0 ? cores : (long) (1 / amount);
+        return tasks >= cores
+                ? Optional.empty()
+                : Optional.of(TASK_GPUS + " = " + conf.get(TASK_GPUS) + " lets an executor run " + tasks + " of its " + cores
+                        + " tasks at a time; set it to 1/cores, " + Math.floor(1e4 / cores) / 1e4);
     }
 
     private static void checkModel(String folder) {

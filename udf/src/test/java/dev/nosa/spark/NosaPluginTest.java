@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.apache.spark.SparkConf;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterEach;
@@ -154,6 +155,18 @@ class NosaPluginTest {
                         .getOrCreate())
                 .hasStackTraceContaining(
                         "spark.executor.resource.gpu.amount = 2: an executor has one engine on one GPU");
+    }
+
+    @Test
+    void coresThatWouldIdleAreNamed() {
+        SparkConf conf = new SparkConf(false).set("spark.executor.cores", "3");
+        assertThat(NosaDriverPlugin.idleCores(conf)).isEmpty();
+        conf.set("spark.task.resource.gpu.amount", "0.3333");
+        assertThat(NosaDriverPlugin.idleCores(conf)).isEmpty();
+        conf.set("spark.task.resource.gpu.amount", "0.5");
+        assertThat(NosaDriverPlugin.idleCores(conf))
+                .contains("spark.task.resource.gpu.amount = 0.5 lets an executor run 2 of its 3 tasks at a time; set it to"
+                        + " 1/cores, 0.3333");
     }
 
     @Test
