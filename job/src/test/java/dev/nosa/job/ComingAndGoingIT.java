@@ -97,7 +97,7 @@ class ComingAndGoingIT {
         assertThat(run.out()).contains(DOCUMENTS + ": 0 ok, " + DOCUMENTS + " truncated, 0 errors");
         Path executor = left.get(10, TimeUnit.SECONDS);
         assertThat(run.err()).contains("Decommission executors: " + executor.getFileName());
-        assertThat(run.err()).containsPattern("Starting task .* executor 0,");
+        assertThat(run.err()).containsPattern("Starting task .*,executor 0, ");
         assertOnlyExecutorsOfTheStageHaveEngines(executor.getParent());
         assertThat(driversMetric("total.documents")).isGreaterThan(0);
         assertThat(driversMetric("executor." + executor.getFileName() + ".batch_max"))

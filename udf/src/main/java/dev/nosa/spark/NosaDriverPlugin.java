@@ -43,8 +43,8 @@ final class NosaDriverPlugin implements DriverPlugin {
         long tasks = amount == 0 ? cores : (long) (1 / amount);
         return tasks >= cores
                 ? Optional.empty()
-                : Optional.of(TASK_GPUS + " = " + conf.get(TASK_GPUS) + " lets an executor run " + tasks + " of its " + cores
-                        + " tasks at a time; set it to 1/cores, " + Math.floor(1e4 / cores) / 1e4);
+                : Optional.of(TASK_GPUS + " = " + conf.get(TASK_GPUS) + " lets an executor run " + tasks + " of its "
+                        + cores + " tasks at a time; set it to 1/cores, " + Math.floor(1e4 / cores) / 1e4);
     }
 
     private static void checkModel(String folder) {

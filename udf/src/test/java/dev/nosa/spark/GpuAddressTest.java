@@ -59,8 +59,9 @@ class GpuAddressTest {
         SparkConf conf = new SparkConf(false).set("spark.executor.resource.gpu.amount", "2");
         assertThatThrownBy(() -> GpuAddress.check(false, conf))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("spark.executor.resource.gpu.amount = 2: an executor has one engine on one GPU, so the others"
-                        + " would idle; set it to 1, and start as many executors as there are GPUs");
+                .hasMessage(
+                        "spark.executor.resource.gpu.amount = 2: an executor has one engine on one GPU, so the others"
+                                + " would idle; set it to 1, and start as many executors as there are GPUs");
     }
 
     private static Map<String, ResourceInformation> gpus(String... addresses) {

@@ -165,8 +165,9 @@ class NosaPluginTest {
         assertThat(NosaDriverPlugin.idleCores(conf)).isEmpty();
         conf.set("spark.task.resource.gpu.amount", "0.5");
         assertThat(NosaDriverPlugin.idleCores(conf))
-                .contains("spark.task.resource.gpu.amount = 0.5 lets an executor run 2 of its 3 tasks at a time; set it to"
-                        + " 1/cores, 0.3333");
+                .contains(
+                        "spark.task.resource.gpu.amount = 0.5 lets an executor run 2 of its 3 tasks at a time; set it to"
+                                + " 1/cores, 0.3333");
     }
 
     @Test
