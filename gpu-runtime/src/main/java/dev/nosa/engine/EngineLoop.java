@@ -143,6 +143,6 @@ final class EngineLoop implements Runnable {
     }
 
     private void publishStats() {
-        stats = meter.stats(scheduler.running().size(), cache.hostBlocksFree(), cache.hostBlocksTotal());
+        stats = meter.stats(scheduler.running().size(), cache);
     }
 }

@@ -16,6 +16,9 @@ import dev.nosa.backend.KvTraffic;
  * @param traffic blocks and bytes between the KV tiers
  * @param hostBlocksFree free blocks of the host tier now
  * @param hostBlocksTotal all blocks of the host tier
+ * @param batch sequences of the last step
+ * @param stepSeconds time of the last step
+ * @param slots blocks on the device per sequence, layer and KV head
  */
 public record EngineStats(
         int running,
@@ -28,7 +31,10 @@ public record EngineStats(
         long decodeSlots,
         KvTraffic traffic,
         int hostBlocksFree,
-        int hostBlocksTotal) {
+        int hostBlocksTotal,
+        int batch,
+        double stepSeconds,
+        int slots) {
 
     /** Blocks replaced per KV head, layer and decode step. */
     public double turnover() {
@@ -47,6 +53,9 @@ public record EngineStats(
                 decodeSlots,
                 traffic,
                 hostBlocksFree,
-                hostBlocksTotal);
+                hostBlocksTotal,
+                batch,
+                stepSeconds,
+                slots);
     }
 }

@@ -1,6 +1,7 @@
 package dev.nosa.engine;
 
 import dev.nosa.backend.KvTraffic;
+import dev.nosa.cache.KvCacheManager;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.runner.SequenceOutput;
 import dev.nosa.schedule.StepPlan;
@@ -18,6 +19,8 @@ final class StepMeter {
     private long decodeNanos;
     private long decodeSlots;
     private KvTraffic traffic = KvTraffic.NONE;
+    private int lastBatch;
+    private long lastNanos;
 
     StepMeter(ModelConfig model) {
         headsPerToken = (long) model.layers() * model.kvHeads();
@@ -25,6 +28,8 @@ final class StepMeter {
 
     void count(StepPlan<ActiveRequest> plan, List<SequenceOutput> outputs, long nanos) {
         steps++;
+        lastBatch = plan.shares().size();
+        lastNanos = nanos;
         int planPrefill = plan.prefillTokens();
         prefillTokens += planPrefill;
         decodeSlots += plan.decodes() * headsPerToken;
@@ -39,7 +44,7 @@ final class StepMeter {
         }
     }
 
-    EngineStats stats(int running, int hostBlocksFree, int hostBlocksTotal) {
+    EngineStats stats(int running, KvCacheManager cache) {
         return new EngineStats(
                 running,
                 0,
@@ -50,7 +55,10 @@ final class StepMeter {
                 decodeNanos / NANOS_PER_SECOND,
                 decodeSlots,
                 traffic,
-                hostBlocksFree,
-                hostBlocksTotal);
+                cache.hostBlocksFree(),
+                cache.hostBlocksTotal(),
+                lastBatch,
+                lastNanos / NANOS_PER_SECOND,
+                cache.layout().slots());
     }
 }

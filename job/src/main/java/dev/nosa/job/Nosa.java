@@ -29,7 +29,14 @@ import picocli.CommandLine.ParseResult;
             "among those of generate, score and eval. Exit codes: 0 done, 1 the job failed,",
             "2 an option or the input has to be changed."
         },
-        subcommands = {GenerateJob.class, ScoreJob.class, EvalJob.class, BenchCommand.class, HelpCommand.class})
+        subcommands = {
+            GenerateJob.class,
+            ScoreJob.class,
+            EvalJob.class,
+            BenchCommand.class,
+            DoctorCommand.class,
+            HelpCommand.class
+        })
 public final class Nosa {
     /** Commands take options alone, and "--" may be a stop string: what no argument can hold ends the options. */
     static final String NO_DELIMITER = "\0";

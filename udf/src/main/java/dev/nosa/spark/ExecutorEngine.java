@@ -1,6 +1,11 @@
 package dev.nosa.spark;
 
 import dev.nosa.engine.EngineConfig;
+import dev.nosa.engine.InferenceEngine;
+import dev.nosa.spark.metrics.ErrorClass;
+import dev.nosa.spark.metrics.Figures;
+import dev.nosa.spark.metrics.WorkCounters;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -9,6 +14,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskKilledException;
+import org.apache.spark.resource.ResourceInformation;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,6 +27,8 @@ public final class ExecutorEngine {
     private static final long POLL_MILLIS = 100;
     private static final ExecutorEngine INSTANCE = new ExecutorEngine();
 
+    private final WorkCounters counters = new WorkCounters();
+    private Map<String, ResourceInformation> resources = Map.of();
     private EngineOptions options;
     private CompletableFuture<HostedModel> model;
     private int starts;
@@ -36,6 +44,29 @@ public final class ExecutorEngine {
     /** Closes the engine, if there is one, and forgets it: for tests, and for programs that change the model. */
     public static void close() {
         INSTANCE.shutDown();
+    }
+
+    /** Counted since the start of this JVM, over all of its engines. */
+    static WorkCounters counters() {
+        return INSTANCE.counters;
+    }
+
+    /** What metrics are taken from now. */
+    static Figures figures() {
+        Optional<InferenceEngine> engine = INSTANCE.running();
+        return Figures.of(
+                INSTANCE.counters,
+                engine.map(InferenceEngine::stats),
+                engine.map(InferenceEngine::maxBatch).orElse(0));
+    }
+
+    static Map<String, ResourceInformation> resources() {
+        return INSTANCE.keptResources();
+    }
+
+    /** What Spark gave to this executor, for tasks that ask for no GPU themselves. */
+    static void setResources(Map<String, ResourceInformation> ofExecutor) {
+        INSTANCE.keepResources(ofExecutor);
     }
 
     /**
@@ -60,12 +91,26 @@ public final class ExecutorEngine {
                     throw new TaskKilledException("killed while the engine started");
                 }
             } catch (ExecutionException e) {
+                counters.add(ErrorClass.START, 1);
                 throw new IllegalStateException(
-                        "the engine of this executor could not be started: "
+                        "the engine of " + ExecutorPlace.here() + " could not be started: "
                                 + e.getCause().getMessage(),
                         e.getCause());
             }
         }
+    }
+
+    private synchronized Optional<InferenceEngine> running() {
+        boolean loaded = model != null && model.isDone() && !model.isCompletedExceptionally();
+        return loaded ? Optional.of(model.join().engine()) : Optional.empty();
+    }
+
+    private synchronized Map<String, ResourceInformation> keptResources() {
+        return resources;
+    }
+
+    private synchronized void keepResources(Map<String, ResourceInformation> ofExecutor) {
+        resources = Map.copyOf(ofExecutor);
     }
 
     private synchronized int startCount() {
@@ -109,7 +154,7 @@ public final class ExecutorEngine {
             Runtime.getRuntime().addShutdownHook(new Thread(this::shutDown, "nosa-engine-close"));
         }
         options = wanted;
-        int gpu = GpuAddress.ofThisTask();
+        int gpu = GpuAddress.ofThisTask(resources);
         // On a thread of its own: killing the task that came first must not fail the others.
         model = CompletableFuture.supplyAsync(() -> start(wanted, gpu, starter), ExecutorEngine::runDaemon);
         return model;
@@ -122,6 +167,7 @@ public final class ExecutorEngine {
     }
 
     private HostedModel start(EngineOptions options, int gpu, ModelStarter starter) {
+        ExecutorMemory.ofThisProcess().check(options.hostKvBytes());
         EngineConfig config = options.toConfig(executorCores(), gpu);
         long begin = System.nanoTime();
         HostedModel started = starter.start(config);

@@ -1,6 +1,8 @@
 package dev.nosa.spark;
 
 import dev.nosa.engine.InferenceEngine;
+import dev.nosa.spark.metrics.ErrorClass;
+import dev.nosa.spark.metrics.WorkCounters;
 import dev.nosa.tokenizer.ChatTemplate;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -9,6 +11,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class HostedModel {
     private final InferenceEngine engine;
     private final Optional<ChatTemplate> chat;
+    private final WorkCounters counters = ExecutorEngine.counters();
     private final AtomicInteger tasks = new AtomicInteger();
 
     HostedModel(InferenceEngine engine, Optional<ChatTemplate> chat) {
@@ -24,12 +27,18 @@ final class HostedModel {
         return chat;
     }
 
+    /** Where tasks count what they do. */
+    WorkCounters counters() {
+        return counters;
+    }
+
     /** Throws with the first cause if the engine has failed; an executor of a cluster then ends. */
     void checkAlive() {
         try {
             engine.checkAlive();
         } catch (IllegalStateException e) {
             if (e.getCause() != null) { // failed, and not just closed
+                counters.add(ErrorClass.ENGINE, 1);
                 ExecutorExit.engineFailed(e);
             }
             throw e;

@@ -3,6 +3,7 @@ package dev.nosa.spark;
 import dev.nosa.arrow.ResultBatch;
 import dev.nosa.arrow.ResultRow;
 import dev.nosa.engine.RequestHandle;
+import dev.nosa.spark.metrics.ErrorClass;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -98,6 +99,12 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
         if (!closed) {
             closed = true;
             model.leave();
+            model.counters()
+                    .add(
+                            ErrorClass.CANCELLED,
+                            inFlight.stream()
+                                    .filter(handle -> !handle.result().isDone())
+                                    .count());
             inFlight.forEach(RequestHandle::cancel);
         }
     }
@@ -120,6 +127,7 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
             }
             submitted.row().whenComplete((result, failure) -> finished.add(new Finished(row, handle, submitted.row())));
         } catch (PromptBuilder.RowException e) {
+            model.counters().add(e.kind(), 1);
             ResultRow failed = ResultRow.failed(requests.id(row), e.getMessage());
             finished.add(new Finished(row, null, CompletableFuture.completedFuture(failed)));
         }
@@ -162,8 +170,10 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
             inFlight.remove(row.handle());
             if (result.status().equals(ResultRow.ERROR)) {
                 model.checkAlive(); // a dead engine fails the task, so that no row is lost to it
+                model.counters().add(ErrorClass.REFUSED, 1);
             }
         }
+        model.counters().add(result);
         if (progress != null) {
             progress.add(result);
         }

@@ -1,5 +1,6 @@
 package dev.nosa.spark;
 
+import dev.nosa.spark.metrics.ErrorClass;
 import dev.nosa.tokenizer.ChatMessage;
 import dev.nosa.tokenizer.ChatTemplate;
 import dev.nosa.tokenizer.Tokenizer;
@@ -35,8 +36,19 @@ final class PromptBuilder {
     static final class RowException extends Exception {
         private static final long serialVersionUID = 1L;
 
+        private final ErrorClass kind;
+
         RowException(String message) {
+            this(ErrorClass.INPUT, message);
+        }
+
+        RowException(ErrorClass kind, String message) {
             super(message);
+            this.kind = kind;
+        }
+
+        ErrorClass kind() {
+            return kind;
         }
     }
 
@@ -64,7 +76,7 @@ final class PromptBuilder {
         String tooLong = "the prompt has " + tokens.length + " tokens, but the limit is " + limit + ": " + maxTokens
                 + " less " + reserved + " for the output";
         if (options.onTooLong() == OnTooLong.ERROR) {
-            throw new RowException(tooLong + " (--on-too-long, --max-new-tokens, --max-context)");
+            throw new RowException(ErrorClass.TOO_LONG, tooLong + " (--on-too-long, --max-new-tokens, --max-context)");
         }
         return new Prompt(cut(column, text, tokens.length - limit, limit, tooLong), true);
     }
@@ -86,7 +98,8 @@ final class PromptBuilder {
             }
             kept -= ceilDiv(tokens.length - limit, references);
         }
-        throw new RowException(tooLong + ", and no part of the document fits beside the rest of the prompt");
+        throw new RowException(
+                ErrorClass.TOO_LONG, tooLong + ", and no part of the document fits beside the rest of the prompt");
     }
 
     /** The text of {@code kept} of the document's tokens; a character cut in two is dropped whole. */

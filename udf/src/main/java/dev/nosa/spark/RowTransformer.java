@@ -2,6 +2,8 @@ package dev.nosa.spark;
 
 import dev.nosa.tokenizer.Tokenizer;
 import java.util.Iterator;
+import java.util.Optional;
+import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Column;
@@ -32,12 +34,18 @@ final class RowTransformer implements MapPartitionsFunction<Row, Row> {
     }
 
     Dataset<Row> transform(Dataset<Row> input) {
-        GpuAddress.check(input.sparkSession().sparkContext());
+        SparkContext context = input.sparkSession().sparkContext();
+        GpuAddress.check(context);
+        Optional<StageResources> stage = StageResources.of(context.getConf());
+        ContainerMemory.check(context.getConf(), stage, options.engine());
         StructType output = schema(input.schema());
         Column[] needed = Columns.needed(options).stream()
                 .map(name -> functions.col('`' + name.replace("`", "``") + '`'))
                 .toArray(Column[]::new);
-        return input.select(needed).mapPartitions(this, Encoders.row(output));
+        Dataset<Row> rows = input.select(needed);
+        return stage.isPresent()
+                ? stage.get().mapPartitions(rows, this::call, output)
+                : rows.mapPartitions(this, Encoders.row(output));
     }
 
     @Override

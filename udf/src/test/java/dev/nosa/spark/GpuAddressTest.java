@@ -35,7 +35,7 @@ class GpuAddressTest {
     void inLocalModeATaskHasTheDriversGpu() {
         List<Integer> gpus = LocalSpark.session()
                 .range(2)
-                .map((MapFunction<Long, Integer>) row -> GpuAddress.ofThisTask(), Encoders.INT())
+                .map((MapFunction<Long, Integer>) row -> GpuAddress.ofThisTask(Map.of()), Encoders.INT())
                 .collectAsList();
         assertThat(gpus).containsExactly(LocalSpark.GPU, LocalSpark.GPU);
     }
@@ -52,6 +52,16 @@ class GpuAddressTest {
                         "local mode has no GPUs for tasks, so with spark.task.resource.gpu.amount = 0.25 none would ever"
                                 + " start; give the driver its GPU instead: spark.driver.resource.gpu.amount=1 and"
                                 + " spark.driver.resource.gpu.discoveryScript");
+    }
+
+    @Test
+    void executorsWithSeveralGpusAreRefused() {
+        SparkConf conf = new SparkConf(false).set("spark.executor.resource.gpu.amount", "2");
+        assertThatThrownBy(() -> GpuAddress.check(false, conf))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage(
+                        "spark.executor.resource.gpu.amount = 2: an executor has one engine on one GPU, so the others"
+                                + " would idle; set it to 1, and start as many executors as there are GPUs");
     }
 
     private static Map<String, ResourceInformation> gpus(String... addresses) {

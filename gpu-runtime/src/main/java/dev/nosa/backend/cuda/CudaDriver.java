@@ -41,25 +41,40 @@ public final class CudaDriver {
     }
 
     private static Optional<String> ofDevice(int ordinal) {
-        CudaCheck check = new CudaCheck(CudaContext::driverText, CublasLt::statusText);
         try {
-            JCudaLibrary.unpack();
-            check.driver("cuInit", () -> JCudaDriver.cuInit(0));
-            int[] count = new int[1];
-            check.driver("cuDeviceGetCount", () -> JCudaDriver.cuDeviceGetCount(count));
-            if (ordinal >= count[0]) {
-                return Optional.of("no GPU " + ordinal + " among the " + count[0] + " that this process sees");
-            }
-            CUdevice device = new CUdevice();
-            check.driver("cuDeviceGet", () -> JCudaDriver.cuDeviceGet(device, ordinal));
-            return refuses(CudaContext.describe(check, device, ordinal));
+            return refuses(describe(ordinal));
         } catch (CudaException | IllegalStateException e) {
             return Optional.of(e.getMessage());
         } catch (LinkageError e) {
-            String message = String.valueOf(e.getMessage());
-            return Optional.of("JCuda's native library cannot be loaded: "
-                    + message.lines().findFirst().orElse(e.toString()));
+            return Optional.of(linkage(e));
         }
+    }
+
+    /**
+     * What a GPU is, without a context.
+     *
+     * @throws IllegalStateException if there is no such GPU, or a call fails
+     * @throws LinkageError if JCuda's native library cannot be loaded
+     */
+    static CudaDevice describe(int ordinal) {
+        CudaCheck check = new CudaCheck(CudaContext::driverText, CublasLt::statusText);
+        JCudaLibrary.unpack();
+        check.driver("cuInit", () -> JCudaDriver.cuInit(0));
+        int[] count = new int[1];
+        check.driver("cuDeviceGetCount", () -> JCudaDriver.cuDeviceGetCount(count));
+        if (ordinal >= count[0]) {
+            throw new IllegalStateException("no GPU " + ordinal + " among the " + count[0] + " that this process sees");
+        }
+        CUdevice device = new CUdevice();
+        check.driver("cuDeviceGet", () -> JCudaDriver.cuDeviceGet(device, ordinal));
+        return CudaContext.describe(check, device, ordinal);
+    }
+
+    /** Why JCuda cannot be loaded, in one line. */
+    static String linkage(LinkageError e) {
+        String message = String.valueOf(e.getMessage());
+        return "JCuda's native library cannot be loaded: "
+                + message.lines().findFirst().orElse(e.toString());
     }
 
     private static Optional<String> refuses(CudaDevice device) {

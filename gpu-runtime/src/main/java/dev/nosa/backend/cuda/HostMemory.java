@@ -15,14 +15,14 @@ final class HostMemory {
     /** Bytes that can be pinned beside the Java heap, with a tenth to spare: of the container, or of the machine. */
     static long pinnable() {
         PinnedLimit limit = PinnedLimit.ofThisProcess();
-        long machine = Math.max(0, available() - limit.heapGrowth());
+        long machine = Math.max(0, available(MEMORY) - limit.heapGrowth());
         return (long) (SHARE * Math.min(limit.bytes(), machine));
     }
 
-    /** What the kernel says new programs can have, in bytes. */
-    private static long available() {
+    /** What the kernel says new programs can have, in bytes; 0 where it does not say. */
+    static long available(Path memory) {
         try {
-            return Files.readAllLines(MEMORY).stream()
+            return Files.readAllLines(memory).stream()
                     .filter(line -> line.startsWith(AVAILABLE))
                     .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) << 10)
                     .findFirst()
