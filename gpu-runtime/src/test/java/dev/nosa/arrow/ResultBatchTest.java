@@ -17,7 +17,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class ResultBatchTest {
-    private static final Usage USAGE = new Usage(11, 7, 0.5, 20.25, 300.125, new KvTraffic(60, 9, 0, 0));
+    private static final Usage USAGE = new Usage(11, 3, 7, 0.5, 20.25, 300.125, new KvTraffic(60, 9, 0, 0));
 
     private final BufferAllocator allocator = new RootAllocator();
 

@@ -171,6 +171,6 @@ final class FakeEngine implements InferenceEngine {
     }
 
     private static Usage usage(int promptTokens, int outputTokens) {
-        return new Usage(promptTokens, outputTokens, 1, 2, 3, new KvTraffic(40, 4, 0, 0));
+        return new Usage(promptTokens, 0, outputTokens, 1, 2, 3, new KvTraffic(40, 4, 0, 0));
     }
 }
