@@ -24,6 +24,9 @@ public final class NosaEngine implements InferenceEngine {
     private final Tokenizer tokenizer;
     private final AdmissionControl admission;
     private final int maxBatch;
+    /** A GPU computes what follows a fork token by token, which is too slow for a whole document. */
+    private final boolean sharesHeads;
+
     private final Inbox inbox;
     private final EngineLoop loop;
     private final Thread thread;
@@ -40,6 +43,7 @@ public final class NosaEngine implements InferenceEngine {
         this.tokenizer = tokenizer;
         this.closers = closers;
         String backend = ModelRunners.resolveBackend(config.backend(), config.device());
+        sharesHeads = !ModelRunners.hasDeviceMemory(backend);
         Memory memory = Memory.plan(config, model, backend);
         admission = new AdmissionControl(memory.layout(), memory.budget(), memory.maxContext());
         ModelRunner runner = runners.create(memory.layout(), memory.options());
@@ -167,7 +171,7 @@ public final class NosaEngine implements InferenceEngine {
                     .ifPresentOrElse(reason -> request.complete(Outcome.error(reason)), () -> accepted.add(request));
         }
         if (!accepted.isEmpty()) {
-            GroupPrefix.of(accepted, headTokens, admission).share(accepted, admission.layout());
+            GroupPrefix.of(accepted, sharesHeads ? headTokens : 0, admission).share(accepted, admission.layout());
             inbox.submit(accepted);
         }
     }

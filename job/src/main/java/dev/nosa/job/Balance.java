@@ -4,6 +4,9 @@ import static org.apache.spark.sql.functions.coalesce;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.length;
 import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.sha2;
+import static org.apache.spark.sql.functions.struct;
+import static org.apache.spark.sql.functions.to_json;
 import static org.apache.spark.sql.functions.udf;
 
 import java.util.Comparator;
@@ -24,17 +27,31 @@ import scala.reflect.ClassTag$;
  * Executors run as many tasks each, so none of their GPUs waits long for the others at the end.
  */
 final class Balance {
-    /** A document, and how long its text is: characters, which are as good as tokens to compare. */
-    record Document(String id, long length) {}
+    /**
+     * A document, and how long its text is: characters, which are as good as tokens to compare. Those of one group are
+     * computed once and go to one task.
+     */
+    record Document(String id, long length, String group) {
+        Document(String id, long length) {
+            this(id, length, id);
+        }
+    }
 
     private record Task(int number, long length) {}
 
     private Balance() {}
 
-    /** Ids and lengths of {@code rows}, which have {@link DocumentIds#COLUMN}; reads all of them. */
-    static List<Document> lengths(Dataset<Row> rows, String textColumn) {
-        return rows.select(col(DocumentIds.COLUMN), lengthOf(textColumn)).collectAsList().stream()
-                .map(row -> new Document(row.getString(0), row.getInt(1)))
+    /**
+     * Ids and lengths of {@code rows}, which have {@link DocumentIds#COLUMN}; reads all of them.
+     *
+     * @param equalBy columns of which equal values make a group; empty: every document is alone
+     */
+    static List<Document> lengths(Dataset<Row> rows, String textColumn, List<String> equalBy) {
+        Column[] values =
+                equalBy.stream().map(name -> col(DocumentIds.quoted(name))).toArray(Column[]::new);
+        Column group = equalBy.isEmpty() ? col(DocumentIds.COLUMN) : sha2(to_json(struct(values)), 256);
+        return rows.select(col(DocumentIds.COLUMN), lengthOf(textColumn), group).collectAsList().stream()
+                .map(row -> new Document(row.getString(0), row.getInt(1), row.getString(2)))
                 .toList();
     }
 
@@ -46,12 +63,16 @@ final class Balance {
             least.add(new Task(task, 0));
         }
         Map<String, Integer> taskOf = new HashMap<>();
+        Map<String, Integer> taskOfGroup = new HashMap<>();
         documents.stream()
                 .sorted(Comparator.comparingLong(Document::length).reversed().thenComparing(Document::id))
                 .forEach(document -> {
-                    Task task = least.remove();
-                    taskOf.put(document.id(), task.number());
-                    least.add(new Task(task.number(), task.length() + document.length()));
+                    if (!taskOfGroup.containsKey(document.group())) {
+                        Task task = least.remove();
+                        taskOfGroup.put(document.group(), task.number());
+                        least.add(new Task(task.number(), task.length() + document.length()));
+                    }
+                    taskOf.put(document.id(), taskOfGroup.get(document.group()));
                 });
         return taskOf;
     }

@@ -6,7 +6,6 @@ import dev.nosa.engine.EngineConfig;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.spark.GpuAddress;
 import dev.nosa.spark.NosaBuilder;
-import dev.nosa.spark.PromptTemplate;
 import dev.nosa.spark.RunProgress;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -49,7 +48,7 @@ abstract class DocumentJob implements Callable<Integer> {
             description = "Print the results of the first N documents at the end (default: ${DEFAULT-VALUE})")
     int show;
 
-    /** What the job is run with, all of it checked. */
+    /** What the job is run with, all of it checked; {@code prompt} is null where the subcommand has others. */
     record Setup(EngineConfig engine, String prompt) {}
 
     /** Checks the options of the subcommand itself. */
@@ -77,9 +76,24 @@ abstract class DocumentJob implements Callable<Integer> {
                 .engine(setup.engine());
     }
 
-    /** The prompt's template. */
+    /** The prompt's template; null where the subcommand has others. */
     String promptText() {
         return prompt.text();
+    }
+
+    /** Columns of which equal values mean that documents are computed once; empty: each document is. */
+    List<String> equalBy(String template) {
+        return List.of();
+    }
+
+    /** Results of one document. */
+    int answersPerDocument() {
+        return 1;
+    }
+
+    /** The output as one row for each result, whatever its layout. */
+    Dataset<Row> answers(Dataset<Row> written) {
+        return written;
     }
 
     /** Prints what was written, and returns the exit code. */
@@ -135,12 +149,12 @@ abstract class DocumentJob implements Callable<Integer> {
     private int run(SparkSession spark, Setup setup, ModelConfig config) throws IOException {
         InputPaths paths = input.paths(spark);
         Dataset<Row> rows = input.open(spark, paths);
-        String idColumn = checkColumns(rows, PromptOptions.parse(setup.prompt()));
+        String idColumn = checkColumns(rows, setup.prompt());
         OutputWriter writer =
                 OutputWriter.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
         ModelCheck.requireRoom(setup.engine(), config, extraTokens());
         rows = DocumentIds.assign(rows, idColumn);
-        List<Balance.Document> documents = Balance.lengths(rows, input.textColumn);
+        List<Balance.Document> documents = Balance.lengths(rows, input.textColumn, equalBy(setup.prompt()));
 
         RunProgress progress = new RunProgress(spark.sparkContext());
         Dataset<Row> results = checked(spread(rows, documents), setup, progress);
@@ -148,13 +162,15 @@ abstract class DocumentJob implements Callable<Integer> {
         spark.sparkContext().addSparkListener(tasks);
         long start = System.nanoTime();
         try (ProgressLine line = ProgressLine.start(
-                tasks::snapshot, documents.size(), spec.commandLine().getErr())) {
+                tasks::snapshot,
+                (long) documents.size() * answersPerDocument(),
+                spec.commandLine().getErr())) {
             writer.write(results);
         } finally {
             spark.sparkContext().removeSparkListener(tasks);
         }
         double seconds = (System.nanoTime() - start) / 1e9;
-        Dataset<Row> written = spark.read().parquet(InputPaths.literal(writer.target()));
+        Dataset<Row> written = answers(spark.read().parquet(InputPaths.literal(writer.target())));
         return report(written, RunReport.of(written, seconds), config);
     }
 
@@ -167,11 +183,14 @@ abstract class DocumentJob implements Callable<Integer> {
     }
 
     /** Checks every column that an option names, and returns the id column, or null where there is none. */
-    private String checkColumns(Dataset<Row> rows, PromptTemplate template) {
+    private String checkColumns(Dataset<Row> rows, String template) {
         InputReader.requireColumns(rows, List.of(input.textColumn), "--text-column");
         InputReader.requireColumns(rows, input.passThrough, "--pass-through");
         checkOwnColumns(rows);
-        InputReader.requireColumns(rows, new ArrayList<>(template.columns()), "--prompt");
+        if (template != null) {
+            InputReader.requireColumns(
+                    rows, new ArrayList<>(PromptOptions.parse(template).columns()), "--prompt");
+        }
         if (input.idColumn != null) {
             InputReader.requireColumns(rows, List.of(input.idColumn), "--id-column");
             return input.idColumn;
@@ -195,7 +214,7 @@ abstract class DocumentJob implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         written.select(col("id"), col("status"), col(column).cast("string"))
                 .orderBy("id")
-                .takeAsList(show)
+                .takeAsList(show * answersPerDocument())
                 .forEach(row -> out.printf("--- %s (%s)%n%s%n", row.get(0), row.get(1), row.get(2)));
     }
 

@@ -218,7 +218,7 @@ class PromptBuilderTest {
     private static TransformOptions options(String template, OnTooLong policy, String system) {
         return new TransformOptions(
                 EngineOptions.of(EngineConfig.builder(Path.of("model")).build()),
-                PromptTemplate.parse(template),
+                Prompts.single(PromptTemplate.parse(template)),
                 system,
                 "text",
                 "id",
