@@ -29,11 +29,11 @@ final class HoconKeys {
             if (found.startsWith("#") || found.startsWith("//")) {
                 continue;
             }
-            boolean assigns = found.equals("=") || found.equals(":");
+            boolean assigns = "=:".contains(found);
             if (assigns && !inValue && !keys.add(unquoted(key))) {
                 return Optional.of(unquoted(key));
             }
-            boolean separates = found.equals(",") || found.equals("\n") || found.equals("{") || found.equals("}");
+            boolean separates = "{},\n".contains(found);
             inValue = assigns || (inValue && !separates);
             if (separates) {
                 key.setLength(0);
