@@ -27,7 +27,6 @@ class HoconKeysTest {
             strings = {
                 "",
                 "a = x\nb = y",
-                "a = \"x\na = y\"",
                 "a = \"a = 1, a = 2\"\nb = \"\"\"a = x\na = y\n\"\"\"",
                 "a = \"quotes \\\" a = 1\"\n",
                 "# a = 1\na = 2 # a = 3\n// a = 4",

@@ -89,7 +89,7 @@ class PromptsTest extends JobFixture {
                     .isEqualTo(read(alone).get(id).getAs("generation"));
         }
         assertThat(usage(answers.get("a/summary"), "shared_tokens")).isEqualTo(0);
-        assertThat((Integer) usage(answers.get("a/topic"), "shared_tokens")).isGreaterThanOrEqualTo(LONG.length());
+        assertThat((Integer) usage(answers.get("a/topic"), "shared_tokens")).isGreaterThan(LONG.length() * 9 / 10);
     }
 
     @Test
