@@ -109,6 +109,7 @@ public final class ResultBatch implements AutoCloseable {
                 .setSafe(rows, usage.traffic().selected());
         child(struct, "blocks_missed", BigIntVector.class)
                 .setSafe(rows, usage.traffic().missed());
+        child(struct, "shared_tokens", IntVector.class).setSafe(rows, usage.sharedTokens());
     }
 
     private void scores(ListVector list, List<ResultRow.Scored> scores) {

@@ -49,7 +49,8 @@ public final class ResultSchema {
                 field("prefill_ms", DOUBLE),
                 field("decode_ms", DOUBLE),
                 field("blocks_selected", LONG),
-                field("blocks_missed", LONG));
+                field("blocks_missed", LONG),
+                field("shared_tokens", INT));
         return new Schema(List.of(
                 field(ID, TEXT),
                 result,

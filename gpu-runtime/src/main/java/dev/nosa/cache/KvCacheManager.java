@@ -55,7 +55,7 @@ public final class KvCacheManager {
             return Optional.empty();
         }
         available = available.minus(demand);
-        SequenceCache cache = open(null, maxTokens, demand);
+        SequenceCache cache = open(null, null, maxTokens, demand);
         cache.setUnused(demand.minus(own));
         return Optional.of(cache);
     }
@@ -65,24 +65,44 @@ public final class KvCacheManager {
      * finished blocks are shared, the others its own.
      */
     public SequenceCache fork(SequenceCache parent, int length, int maxTokens) {
-        int shared = length / layout.sparse().blockSize();
-        if (parent.blocks().size() < shared) {
-            throw new IllegalStateException("row " + parent.row() + " has "
-                    + parent.blocks().size() + " blocks, too few to fork " + length + " tokens");
-        }
+        requireBlocks(parent, length);
         MemoryDemand demand = MemoryDemand.ofFork(layout, length, maxTokens);
         if (!parent.unused().covers(demand)) {
             throw new IllegalStateException(
                     "a fork of row " + parent.row() + " needs " + demand + ", reserved are " + parent.unused());
         }
         parent.setUnused(parent.unused().minus(demand));
-        SequenceCache child = open(parent, maxTokens, demand);
+        SequenceCache child = open(parent, parent, maxTokens, demand);
+        shareBlocks(parent, child, length);
+        return child;
+    }
+
+    /** Like {@link #fork}, with a reservation of its own beside the parent's; empty, and nothing changed, if it does not fit. */
+    public Optional<SequenceCache> tryFork(SequenceCache parent, int length, int maxTokens) {
+        requireBlocks(parent, length);
+        MemoryDemand demand = MemoryDemand.ofFork(layout, length, maxTokens);
+        if (!canAdmit(demand)) {
+            return Optional.empty();
+        }
+        available = available.minus(demand);
+        SequenceCache child = open(parent, null, maxTokens, demand);
+        shareBlocks(parent, child, length);
+        return Optional.of(child);
+    }
+
+    private void requireBlocks(SequenceCache parent, int length) {
+        if (parent.blocks().size() < length / layout.sparse().blockSize()) {
+            throw new IllegalStateException("row " + parent.row() + " has "
+                    + parent.blocks().size() + " blocks, too few to fork " + length + " tokens");
+        }
+    }
+
+    private void shareBlocks(SequenceCache parent, SequenceCache child, int length) {
         child.setUnused(new MemoryDemand(0, 0, 0));
-        for (int i = 0; i < shared; i++) {
+        for (int i = 0; i < length / layout.sparse().blockSize(); i++) {
             pool.retain(parent.blocks().get(i));
             child.blocks().add(parent.blocks().get(i));
         }
-        return child;
     }
 
     /**
@@ -94,7 +114,7 @@ public final class KvCacheManager {
         MemoryDemand reserved = new MemoryDemand(0, 0, 0);
         for (SequenceCache cache : live) {
             check(rows.isHeld(cache.row()), "row " + cache.row() + " is used but not held");
-            reserved = cache.parent() == null ? reserved.plus(cache.reserved()) : reserved;
+            reserved = cache.lender() == null ? reserved.plus(cache.reserved()) : reserved;
         }
         int held = pool.countHeld();
         check(
@@ -126,15 +146,15 @@ public final class KvCacheManager {
         }
         cache.blocks().clear();
         rows.release(cache.row());
-        if (cache.parent() == null) {
+        if (cache.lender() == null) {
             available = available.plus(cache.reserved());
         } else {
-            cache.parent().setUnused(cache.parent().unused().plus(cache.reserved()));
+            cache.lender().setUnused(cache.lender().unused().plus(cache.reserved()));
         }
     }
 
-    private SequenceCache open(SequenceCache parent, int maxTokens, MemoryDemand reserved) {
-        SequenceCache cache = new SequenceCache(this, parent, rows.allocate(), maxTokens, reserved);
+    private SequenceCache open(SequenceCache parent, SequenceCache lender, int maxTokens, MemoryDemand reserved) {
+        SequenceCache cache = new SequenceCache(this, parent, lender, rows.allocate(), maxTokens, reserved);
         live.add(cache);
         return cache;
     }

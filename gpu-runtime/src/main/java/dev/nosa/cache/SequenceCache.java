@@ -9,18 +9,30 @@ import dev.nosa.sparse.WindowMath;
 public final class SequenceCache implements AutoCloseable {
     private final KvCacheManager manager;
     private final SequenceCache parent;
+    private final SequenceCache lender;
     private final int row;
     private final int maxTokens;
     private final BlockTable blocks = new BlockTable();
-    /** Of the sequence and its forks; a fork's lies within its parent's. */
+    /** Of the sequence and its forks; a fork's may lie within its parent's. */
     private final MemoryDemand reserved;
 
     private MemoryDemand unused;
     private boolean closed;
 
-    SequenceCache(KvCacheManager manager, SequenceCache parent, int row, int maxTokens, MemoryDemand reserved) {
+    /**
+     * @param parent whose blocks it shares; null if it is no fork
+     * @param lender the parent, if the reservation lies within the parent's; null if it is the sequence's own
+     */
+    SequenceCache(
+            KvCacheManager manager,
+            SequenceCache parent,
+            SequenceCache lender,
+            int row,
+            int maxTokens,
+            MemoryDemand reserved) {
         this.manager = manager;
         this.parent = parent;
+        this.lender = lender;
         this.row = row;
         this.maxTokens = maxTokens;
         this.reserved = reserved;
@@ -53,6 +65,10 @@ public final class SequenceCache implements AutoCloseable {
 
     SequenceCache parent() {
         return parent;
+    }
+
+    SequenceCache lender() {
+        return lender;
     }
 
     MemoryDemand reserved() {

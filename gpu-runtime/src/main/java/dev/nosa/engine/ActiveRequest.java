@@ -23,11 +23,17 @@ abstract class ActiveRequest implements Schedulable {
     /** The prompt's, and on top of it a fork where there is one. */
     private final Deque<Sequence> sequences = new ArrayDeque<>();
 
+    /** What the prompt continues; null for none, or while {@link #headTokens} name it. */
+    private SharedPrefix prefix;
+    /** Tokens at the prompt's start that are to be looked up among the kept heads; 0 for none. */
+    private int headTokens;
+
     private final long submitted = System.nanoTime();
     private boolean isAdmitted;
     private boolean isPrefilled;
     private long admitted;
     private long prefilled;
+    private int sharedTokens;
     private KvTraffic traffic = KvTraffic.NONE;
 
     ActiveRequest(Sequence prompt, MemoryDemand demand) {
@@ -61,14 +67,46 @@ abstract class ActiveRequest implements Schedulable {
         return sequences.peek();
     }
 
+    @Override
+    public final Optional<Sequence> continued() {
+        return Optional.ofNullable(prefix).map(ActiveRequest::prompt);
+    }
+
     final Sequence prompt() {
         return prompt;
     }
 
+    /** Lets the prompt continue {@code shared}, which has the same tokens. */
+    final void continues(SharedPrefix shared) {
+        prefix = shared;
+        shared.addUser();
+    }
+
+    /** Lets the prompt continue a kept sequence of its first {@code tokens} tokens. */
+    final void startsWithHead(int tokens) {
+        headTokens = tokens;
+    }
+
+    final SharedPrefix prefix() {
+        return prefix;
+    }
+
+    final int headTokens() {
+        return headTokens;
+    }
+
+    /** The first request that continues a prefix answers for its time and traffic. */
     final void open(SequenceMemory memory) {
         isAdmitted = true;
         admitted = System.nanoTime();
-        memory.open(prompt);
+        memory.open(prompt, continued());
+        if (prefix != null) {
+            ActiveRequest shared = prefix;
+            boolean answers = prefix.claim();
+            admitted = answers ? shared.admitted : admitted;
+            traffic = answers ? shared.traffic : traffic;
+            sharedTokens = answers ? shared.sharedTokens : shared.prompt.length();
+        }
     }
 
     final boolean isAdmitted() {
@@ -91,13 +129,17 @@ abstract class ActiveRequest implements Schedulable {
         }
     }
 
-    final Optional<Outcome> acceptStep(SequenceOutput output, int count, SequenceMemory memory) {
-        traffic = traffic.plus(output.traffic());
+    Optional<Outcome> acceptStep(SequenceOutput output, int count, SequenceMemory memory) {
+        addTraffic(output.traffic());
         if (!isPrefilled && prompt.isDecoding()) {
             isPrefilled = true;
             prefilled = System.nanoTime();
         }
         return output.error() == null ? accept(output, count, memory) : Optional.of(Outcome.error(output.error()));
+    }
+
+    final void addTraffic(KvTraffic step) {
+        traffic = traffic.plus(step);
     }
 
     /** Completes the future, whatever happens. */
@@ -113,6 +155,7 @@ abstract class ActiveRequest implements Schedulable {
         long now = System.nanoTime();
         return new Usage(
                 promptTokens,
+                sharedTokens,
                 outputTokens,
                 millis(submitted, isAdmitted ? admitted : now),
                 isAdmitted ? millis(admitted, isPrefilled ? prefilled : now) : 0,

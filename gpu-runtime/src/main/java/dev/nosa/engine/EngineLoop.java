@@ -22,6 +22,7 @@ final class EngineLoop implements Runnable {
     private final KvCacheManager cache;
     private final ModelRunner runner;
     private final SequenceMemory memory;
+    private final SharedPrefixes prefixes;
     private final StepMeter meter;
     private volatile EngineStats stats;
 
@@ -36,6 +37,7 @@ final class EngineLoop implements Runnable {
         this.cache = cache;
         this.runner = runner;
         memory = new SequenceMemory(cache, runner);
+        prefixes = new SharedPrefixes(scheduler, cache.layout(), memory);
         meter = new StepMeter(model);
         publishStats();
     }
@@ -60,7 +62,7 @@ final class EngineLoop implements Runnable {
     /** One forward pass over all that can run; false if nothing can. */
     boolean step() {
         takeMail();
-        StepPlan<ActiveRequest> plan = scheduler.plan();
+        StepPlan<ActiveRequest> plan = scheduler.plan(prefixes);
         if (plan.isEmpty()) {
             cache.checkIntegrity();
             publishStats();
@@ -84,13 +86,15 @@ final class EngineLoop implements Runnable {
 
     private void takeMail() {
         Inbox.Mail mail = inbox.take();
-        mail.submitted().forEach(scheduler::add);
+        mail.submitted().forEach(prefixes::add);
         mail.cancelled().forEach(request -> end(request, Outcome.CANCELLED));
     }
 
     private void open(List<ActiveRequest> admitted) {
         admitted.forEach(request -> request.open(memory));
-        inbox.admitted(admitted.size());
+        inbox.admitted((int) admitted.stream()
+                .filter(request -> !(request instanceof SharedPrefix))
+                .count());
     }
 
     private static List<SequenceInput> inputs(StepPlan<ActiveRequest> plan) {
@@ -117,10 +121,14 @@ final class EngineLoop implements Runnable {
         }
     }
 
-    /** Gives the request's memory back and completes it; nothing happens if it has ended before. */
+    /**
+     * Gives the request's memory back and completes it; nothing happens if it has ended before. A prefix that is computed
+     * only leaves the queue.
+     */
     private void end(ActiveRequest request, Outcome outcome) {
-        if (scheduler.remove(request)) {
-            request.closeAll(memory);
+        boolean isPrefix = request instanceof SharedPrefix && outcome.equals(Outcome.STOP);
+        if (scheduler.remove(request) && !isPrefix) {
+            prefixes.close(request);
             request.complete(outcome);
             inbox.finished(request);
         }
@@ -128,8 +136,8 @@ final class EngineLoop implements Runnable {
 
     private void cancelAll() {
         takeMail();
-        scheduler.running().forEach(request -> end(request, Outcome.CANCELLED));
-        scheduler.waiting().forEach(request -> end(request, Outcome.CANCELLED));
+        inbox.unfinished().forEach(request -> end(request, Outcome.CANCELLED));
+        prefixes.closeHeads();
         cache.checkIntegrity();
         publishStats();
     }

@@ -30,14 +30,15 @@ final class Inbox {
     /** What came in since the last time, in order. */
     record Mail(List<ActiveRequest> submitted, List<ActiveRequest> cancelled) {}
 
-    synchronized void submit(ActiveRequest request) throws InterruptedException {
+    /** All at once, so that the engine sees them together. */
+    synchronized void submit(List<? extends ActiveRequest> requests) throws InterruptedException {
         while (!closed && waiting >= capacity) {
             wait();
         }
         checkOpen();
-        unfinished.add(request);
-        submitted.add(request);
-        waiting++;
+        unfinished.addAll(requests);
+        submitted.addAll(requests);
+        waiting += requests.size();
         notifyAll();
     }
 

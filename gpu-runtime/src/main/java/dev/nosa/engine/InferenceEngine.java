@@ -2,6 +2,7 @@ package dev.nosa.engine;
 
 import dev.nosa.model.ModelConfig;
 import dev.nosa.tokenizer.Tokenizer;
+import java.util.List;
 
 /**
  * A model with its KV cache and one thread that steps it: requests in, results out in order of completion. Every method
@@ -17,7 +18,13 @@ public interface InferenceEngine extends AutoCloseable {
      */
     RequestHandle<GenerationResult> generate(GenerationRequest request) throws InterruptedException;
 
-    /** Like {@link #generate}, for log-probabilities. */
+    /**
+     * Like {@link #generate(GenerationRequest)} for prompts that begin alike; the handles stand in the order of the
+     * requests, and each is cancelled alone.
+     */
+    List<RequestHandle<GenerationResult>> generate(GenerationGroup group) throws InterruptedException;
+
+    /** Like {@link #generate(GenerationRequest)}, for log-probabilities. */
     RequestHandle<ScoringResult> score(ScoringRequest request) throws InterruptedException;
 
     /** Throws {@link IllegalStateException} with the first cause if the engine has failed or is closed. */

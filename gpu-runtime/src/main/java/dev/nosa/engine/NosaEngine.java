@@ -13,8 +13,9 @@ import dev.nosa.tokenizer.HuggingFaceTokenizer;
 import dev.nosa.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
-import java.util.Optional;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
 /** The engine: a checkpoint, its tokenizer and runner, and one daemon thread that steps them. Safe from any thread. */
@@ -23,6 +24,9 @@ public final class NosaEngine implements InferenceEngine {
     private final Tokenizer tokenizer;
     private final AdmissionControl admission;
     private final int maxBatch;
+    /** A GPU computes what follows a fork token by token, which is too slow for a whole document. */
+    private final boolean sharesHeads;
+
     private final Inbox inbox;
     private final EngineLoop loop;
     private final Thread thread;
@@ -39,6 +43,7 @@ public final class NosaEngine implements InferenceEngine {
         this.tokenizer = tokenizer;
         this.closers = closers;
         String backend = ModelRunners.resolveBackend(config.backend(), config.device());
+        sharesHeads = !ModelRunners.hasDeviceMemory(backend);
         Memory memory = Memory.plan(config, model, backend);
         admission = new AdmissionControl(memory.layout(), memory.budget(), memory.maxContext());
         ModelRunner runner = runners.create(memory.layout(), memory.options());
@@ -101,15 +106,26 @@ public final class NosaEngine implements InferenceEngine {
 
     @Override
     public RequestHandle<GenerationResult> generate(GenerationRequest request) throws InterruptedException {
-        Generation generation = Generation.of(
-                request, model.eosTokens(), admission.maxContext(), tokenizer.newDecoder(), admission.layout());
-        return submit(generation, generation.future());
+        return generate(new GenerationGroup(List.of(request), 0)).get(0);
+    }
+
+    @Override
+    public List<RequestHandle<GenerationResult>> generate(GenerationGroup group) throws InterruptedException {
+        List<Generation> generations = group.requests().stream()
+                .map(request -> Generation.of(
+                        request, model.eosTokens(), admission.maxContext(), tokenizer.newDecoder(), admission.layout()))
+                .toList();
+        submit(generations, group.headTokens());
+        return generations.stream()
+                .map(generation -> handle(generation, generation.future()))
+                .toList();
     }
 
     @Override
     public RequestHandle<ScoringResult> score(ScoringRequest request) throws InterruptedException {
         Scoring scoring = Scoring.of(request, admission.layout());
-        return submit(scoring, scoring.future());
+        submit(List.of(scoring), 0);
+        return handle(scoring, scoring.future());
     }
 
     @Override
@@ -145,16 +161,22 @@ public final class NosaEngine implements InferenceEngine {
         closeAll(closers);
     }
 
-    private <R> RequestHandle<R> submit(ActiveRequest request, CompletableFuture<R> result)
-            throws InterruptedException {
+    /** Submits those that can run; the others get their results. */
+    private void submit(List<? extends ActiveRequest> requests, int headTokens) throws InterruptedException {
         checkCaller();
         inbox.checkOpen();
-        Optional<String> refusal = request.refusal(admission, model.vocabSize());
-        if (refusal.isPresent()) {
-            request.complete(Outcome.error(refusal.get()));
-        } else {
-            inbox.submit(request);
+        List<ActiveRequest> accepted = new ArrayList<>();
+        for (ActiveRequest request : requests) {
+            request.refusal(admission, model.vocabSize())
+                    .ifPresentOrElse(reason -> request.complete(Outcome.error(reason)), () -> accepted.add(request));
         }
+        if (!accepted.isEmpty()) {
+            GroupPrefix.of(accepted, sharesHeads ? headTokens : 0, admission).share(accepted, admission.layout());
+            inbox.submit(accepted);
+        }
+    }
+
+    private <R> RequestHandle<R> handle(ActiveRequest request, CompletableFuture<R> result) {
         return new Handle<>(result, () -> inbox.cancel(request));
     }
 

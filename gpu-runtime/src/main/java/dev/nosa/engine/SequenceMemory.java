@@ -4,6 +4,8 @@ import dev.nosa.cache.KvCacheManager;
 import dev.nosa.cache.SequenceCache;
 import dev.nosa.runner.ModelRunner;
 import dev.nosa.schedule.Sequence;
+import java.util.Arrays;
+import java.util.Optional;
 
 /** Opens and closes sequences on both sides: in the cache's books and in the runner's rows. */
 final class SequenceMemory {
@@ -15,9 +17,15 @@ final class SequenceMemory {
         this.runner = runner;
     }
 
-    /** Opens the row of a sequence that the scheduler admitted. */
-    void open(Sequence sequence) {
-        runner.open(sequence.cache().row(), sequence.maxTokens());
+    /** Opens the row of a sequence that the scheduler admitted, with what is computed of {@code continued}. */
+    void open(Sequence sequence, Optional<Sequence> continued) {
+        int row = sequence.cache().row();
+        if (continued.isEmpty()) {
+            runner.open(row, sequence.maxTokens());
+        } else {
+            Sequence parent = continued.get();
+            runner.fork(parent.cache().row(), row, parent.computed(), sequence.maxTokens());
+        }
     }
 
     /** A sequence that computes {@code tokens} after all of {@code parent}, within the parent's reservation. */
@@ -25,7 +33,9 @@ final class SequenceMemory {
         int length = parent.computed();
         SequenceCache child = cache.fork(parent.cache(), length, length + tokens.length);
         runner.fork(parent.cache().row(), child.row(), length, child.maxTokens());
-        return Sequence.ofFork(length, tokens, child);
+        int[] all = Arrays.copyOf(parent.history(), length + tokens.length);
+        System.arraycopy(tokens, 0, all, length, tokens.length);
+        return Sequence.ofFork(length, all, child);
     }
 
     void close(Sequence sequence) {

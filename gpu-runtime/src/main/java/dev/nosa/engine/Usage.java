@@ -6,6 +6,7 @@ import dev.nosa.backend.KvTraffic;
  * What one request used.
  *
  * @param promptTokens tokens of the prompt
+ * @param sharedTokens of these, the ones that were computed for another request, whose usage has their time and traffic
  * @param outputTokens tokens generated, or scored
  * @param queuedMillis from submission to admission
  * @param prefillMillis wall time from admission to the prompt's last chunk
@@ -14,6 +15,7 @@ import dev.nosa.backend.KvTraffic;
  */
 public record Usage(
         int promptTokens,
+        int sharedTokens,
         int outputTokens,
         double queuedMillis,
         double prefillMillis,

@@ -5,9 +5,9 @@ import dev.nosa.cache.SequenceCache;
 import dev.nosa.schedule.StepPlan.Share;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
-import java.util.Queue;
 
 /**
  * Decides who runs in a step. First come, first served: a request that does not fit yet holds back those behind it, and
@@ -15,15 +15,15 @@ import java.util.Queue;
  */
 public final class Scheduler<R extends Schedulable> {
     /**
-     * A chunk has a multiple of these tokens unless it ends its prompt, so that no tile of a prompt's products is cut in
-     * two and padded twice.
+     * A chunk ends at a multiple of these tokens unless it ends its prompt, so that no tile of a prompt's products is cut
+     * in two and padded twice.
      */
     private static final int TILE = 64;
 
     private final KvCacheManager cache;
     private final int maxBatch;
     private final int maxStepTokens;
-    private final Queue<R> waiting = new ArrayDeque<>();
+    private final Deque<R> waiting = new ArrayDeque<>();
     private final List<R> running = new ArrayList<>();
 
     /**
@@ -49,8 +49,8 @@ public final class Scheduler<R extends Schedulable> {
     }
 
     /** Admits what fits and shares out a step; empty if no request is here. */
-    public StepPlan<R> plan() {
-        List<R> admitted = admit();
+    public StepPlan<R> plan(PrefixSource<R> prefixes) {
+        List<R> admitted = admit(prefixes);
         List<Share<R>> shares = new ArrayList<>(running.size());
         List<Share<R>> decodes = new ArrayList<>(running.size());
         int promptTokens = maxStepTokens;
@@ -60,7 +60,7 @@ public final class Scheduler<R extends Schedulable> {
                 decodes.add(share(request, sequence, 1, true));
                 continue;
             }
-            int count = chunk(sequence.remaining(), promptTokens);
+            int count = chunk(sequence, promptTokens);
             if (count > 0) {
                 shares.add(share(request, sequence, count, false));
                 promptTokens -= count;
@@ -82,18 +82,20 @@ public final class Scheduler<R extends Schedulable> {
         return running.remove(request) || waiting.remove(request);
     }
 
-    private List<R> admit() {
+    private List<R> admit(PrefixSource<R> prefixes) {
         List<R> admitted = new ArrayList<>();
         while (!waiting.isEmpty() && running.size() < maxBatch) {
+            prefixes.missing(waiting.element()).ifPresent(waiting::addFirst);
             R request = waiting.element();
-            Optional<SequenceCache> place =
-                    cache.tryAdmit(request.demand(), request.sequence().maxTokens());
-            if (place.isEmpty()) {
+            if (request.continued().map(Sequence::remaining).orElse(0) > 0) {
                 break;
             }
-            request.sequence().admit(place.get());
-            running.add(waiting.remove());
-            admitted.add(request);
+            if (reserve(request)) {
+                running.add(waiting.remove());
+                admitted.add(request);
+            } else if (!prefixes.evict()) {
+                break;
+            }
         }
         if (running.isEmpty() && !waiting.isEmpty()) {
             throw new IllegalStateException(
@@ -102,12 +104,27 @@ public final class Scheduler<R extends Schedulable> {
         return admitted;
     }
 
+    private boolean reserve(R request) {
+        Sequence sequence = request.sequence();
+        Optional<Sequence> continued = request.continued();
+        Optional<SequenceCache> place = continued.isEmpty()
+                ? cache.tryAdmit(request.demand(), sequence.maxTokens())
+                : cache.tryFork(continued.get().cache(), continued.get().length(), sequence.maxTokens());
+        place.ifPresent(admitted ->
+                sequence.admit(admitted, continued.map(Sequence::length).orElse(0)));
+        return place.isPresent();
+    }
+
     private static <R extends Schedulable> Share<R> share(R request, Sequence sequence, int count, boolean decode) {
         sequence.cache().grow(sequence.computed() + count);
         return new Share<>(request, sequence, count, decode);
     }
 
-    private static int chunk(int remaining, int promptTokens) {
-        return remaining <= promptTokens ? remaining : promptTokens - promptTokens % TILE;
+    private static int chunk(Sequence sequence, int promptTokens) {
+        if (sequence.remaining() <= promptTokens) {
+            return sequence.remaining();
+        }
+        int end = (sequence.computed() + promptTokens) / TILE * TILE;
+        return Math.max(0, end - sequence.computed());
     }
 }

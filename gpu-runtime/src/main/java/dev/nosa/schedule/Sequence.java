@@ -8,23 +8,19 @@ import java.util.Arrays;
  * Owned by the engine thread.
  */
 public final class Sequence {
-    private final int start;
     private final int promptEnd;
     private final int maxTokens;
-    /** Tokens from position {@code start} on. */
     private int[] tokens;
 
     private int length;
     private int computed;
     private SequenceCache cache;
 
-    private Sequence(int start, int[] tokens, int maxTokens) {
-        this.start = start;
+    private Sequence(int[] tokens, int maxTokens) {
         this.tokens = tokens;
         this.maxTokens = maxTokens;
-        length = start + tokens.length;
+        length = tokens.length;
         promptEnd = length;
-        computed = start;
     }
 
     /**
@@ -33,13 +29,17 @@ public final class Sequence {
      * @param maxTokens tokens that are computed at most, the prompt included
      */
     public static Sequence ofPrompt(int[] prompt, int maxTokens) {
-        return new Sequence(0, prompt, maxTokens);
+        return new Sequence(prompt, maxTokens);
     }
 
-    /** A fork that computes {@code tokens} after its parent's first {@code start}, which are in its cache. */
+    /**
+     * A fork of a sequence whose first {@code start} tokens are in {@code cache}.
+     *
+     * @param tokens all of the fork's, those of its parent included
+     */
     public static Sequence ofFork(int start, int[] tokens, SequenceCache cache) {
-        Sequence fork = new Sequence(start, tokens, cache.maxTokens());
-        fork.cache = cache;
+        Sequence fork = new Sequence(tokens, cache.maxTokens());
+        fork.admit(cache, start);
         return fork;
     }
 
@@ -69,23 +69,20 @@ public final class Sequence {
 
     /** A copy of the next {@code count} tokens to compute. */
     public int[] next(int count) {
-        return Arrays.copyOfRange(tokens, computed - start, computed - start + count);
+        return Arrays.copyOfRange(tokens, computed, computed + count);
     }
 
-    /** All known tokens of a sequence that is no fork; only the first {@link #length} count. Not a copy. */
+    /** All known tokens; only the first {@link #length} count. Not a copy. */
     public int[] history() {
-        if (start != 0) {
-            throw new IllegalStateException("a fork knows its tokens from position " + start + " on only");
-        }
         return tokens;
     }
 
     /** Adds a sampled token. */
     public void append(int token) {
-        if (length - start == tokens.length) {
+        if (length == tokens.length) {
             tokens = Arrays.copyOf(tokens, tokens.length + Math.max(16, tokens.length / 2));
         }
-        tokens[length - start] = token;
+        tokens[length] = token;
         length++;
     }
 
@@ -94,8 +91,10 @@ public final class Sequence {
         return cache;
     }
 
-    void admit(SequenceCache admitted) {
+    /** Gives it memory that holds its first {@code start} tokens already. */
+    void admit(SequenceCache admitted, int start) {
         cache = admitted;
+        computed = start;
     }
 
     void advance(int count) {

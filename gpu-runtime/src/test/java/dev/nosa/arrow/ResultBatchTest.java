@@ -17,7 +17,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class ResultBatchTest {
-    private static final Usage USAGE = new Usage(11, 7, 0.5, 20.25, 300.125, new KvTraffic(60, 9, 0, 0));
+    private static final Usage USAGE = new Usage(11, 3, 7, 0.5, 20.25, 300.125, new KvTraffic(60, 9, 0, 0));
 
     private final BufferAllocator allocator = new RootAllocator();
 
@@ -41,7 +41,7 @@ class ResultBatchTest {
                         "output_tokens: Int(32, true)",
                         "usage: Struct<queued_ms: FloatingPoint(DOUBLE), prefill_ms: FloatingPoint(DOUBLE), decode_ms:"
                                 + " FloatingPoint(DOUBLE), blocks_selected: Int(64, true), blocks_missed: Int(64,"
-                                + " true)>");
+                                + " true), shared_tokens: Int(32, true)>");
     }
 
     @Test
@@ -68,11 +68,18 @@ class ResultBatchTest {
             assertThat(value(root, "output_tokens", 0)).isEqualTo(7);
             assertThat(value(root, "usage", 0))
                     .isEqualTo(Map.of(
-                            "queued_ms", 0.5,
-                            "prefill_ms", 20.25,
-                            "decode_ms", 300.125,
-                            "blocks_selected", 60L,
-                            "blocks_missed", 9L));
+                            "queued_ms",
+                            0.5,
+                            "prefill_ms",
+                            20.25,
+                            "decode_ms",
+                            300.125,
+                            "blocks_selected",
+                            60L,
+                            "blocks_missed",
+                            9L,
+                            "shared_tokens",
+                            3));
         }
     }
 

@@ -123,6 +123,17 @@ final class EngineHarness {
         return generation;
     }
 
+    /** The group's requests, none of which is refused. */
+    List<Generation> submit(GenerationGroup group) throws InterruptedException {
+        List<Generation> generations = group.requests().stream()
+                .map(request ->
+                        Generation.of(request, Set.of(FakeRunner.EOS), MAX_CONTEXT, tokenizer.newDecoder(), layout))
+                .toList();
+        GroupPrefix.of(List.copyOf(generations), group.headTokens(), admission).share(generations, layout);
+        inbox.submit(generations);
+        return generations;
+    }
+
     Scoring submit(ScoringRequest request) throws InterruptedException {
         Scoring scoring = Scoring.of(request, layout);
         enter(scoring);
@@ -152,7 +163,7 @@ final class EngineHarness {
         if (refusal.isPresent()) {
             request.complete(Outcome.error(refusal.get()));
         } else {
-            inbox.submit(request);
+            inbox.submit(List.of(request));
         }
     }
 }

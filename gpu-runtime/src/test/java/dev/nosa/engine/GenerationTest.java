@@ -53,7 +53,7 @@ class GenerationTest {
         GenerationRequest request = EngineHarness.generation(prompt, 50);
         Generation generation = Generation.of(
                 request, Set.of(expected[0]), EngineHarness.MAX_CONTEXT, engine.tokenizer.newDecoder(), engine.layout);
-        engine.inbox.submit(generation);
+        engine.inbox.submit(List.of(generation));
         engine.runUntilIdle();
         GenerationResult result = generation.future().join();
         assertThat(result.finishReason()).isEqualTo(FinishReason.STOP);

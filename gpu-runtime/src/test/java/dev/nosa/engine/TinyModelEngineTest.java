@@ -68,6 +68,56 @@ class TinyModelEngineTest {
 
     @ParameterizedTest
     @EnumSource(AttentionMode.class)
+    void promptsThatShareWhatTheyBeginWithGetWhatEachGetsAlone(AttentionMode mode) throws Exception {
+        int[] head = prompt(75);
+        List<GenerationGroup> groups = new ArrayList<>();
+        for (int documentTokens : new int[] {1, 100, 307}) {
+            int[] document = append(head, prompt(documentTokens));
+            List<GenerationRequest> requests = new ArrayList<>();
+            for (int i = 0; i < 6; i++) {
+                SamplingParams sampling = i % 3 < 2 ? SamplingParams.GREEDY : new SamplingParams(1f, 0, 0.9f, 1.1f, i);
+                requests.add(new GenerationRequest(
+                        "r" + i, append(document, prompt(1 + 20 * i)), 10 + i, sampling, List.of(), Set.of()));
+            }
+            groups.add(new GenerationGroup(requests, head.length));
+        }
+        List<List<RequestHandle<GenerationResult>>> shared = new ArrayList<>();
+        try (InferenceEngine engine = NosaEngine.start(
+                config().mode(mode).maxBatch(4).maxStepTokens(128).build())) {
+            for (GenerationGroup group : groups) {
+                shared.add(engine.generate(group));
+            }
+            for (List<RequestHandle<GenerationResult>> handles : shared) {
+                for (RequestHandle<GenerationResult> handle : handles) {
+                    handle.result().get();
+                }
+            }
+            // One token beside the head is not worth a prefix.
+            assertThat(engine.stats().prefillTokens()).isEqualTo(75 + 6 * 1 + 100 + 307 + 3 * (6 + 300));
+        }
+        try (InferenceEngine engine =
+                NosaEngine.start(config().mode(mode).maxBatch(1).build())) {
+            for (int g = 0; g < groups.size(); g++) {
+                for (int i = 0; i < 6; i++) {
+                    GenerationRequest request = groups.get(g).requests().get(i);
+                    GenerationResult alone = engine.generate(request).result().get();
+                    GenerationResult together = shared.get(g).get(i).result().get();
+                    assertThat(together.error()).isNull();
+                    assertThat(together.tokens()).isEqualTo(alone.tokens());
+                    assertThat(together.finishReason()).isEqualTo(alone.finishReason());
+                }
+            }
+        }
+    }
+
+    private static int[] append(int[] first, int[] second) {
+        int[] both = Arrays.copyOf(first, first.length + second.length);
+        System.arraycopy(second, 0, both, first.length, second.length);
+        return both;
+    }
+
+    @ParameterizedTest
+    @EnumSource(AttentionMode.class)
     void aContinuationHasTheSameScoresWhereverThePromptIsCut(AttentionMode mode) throws Exception {
         int[] text = prompt(260);
         try (InferenceEngine engine = NosaEngine.start(config().mode(mode).build())) {

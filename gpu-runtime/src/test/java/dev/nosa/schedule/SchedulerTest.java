@@ -99,14 +99,14 @@ class SchedulerTest {
         assertThat(scheduler.remove(running)).isTrue();
         assertThat(scheduler.remove(running)).isFalse();
         running.sequence().cache().close();
-        assertThat(scheduler.plan().isEmpty()).isTrue();
+        assertThat(scheduler.plan(PrefixSource.none()).isEmpty()).isTrue();
         cache.checkIntegrity();
     }
 
     @Test
     void anIdleEngineThatCannotAdmitIsAnError() {
         add(8, 101 * 16);
-        assertThatThrownBy(scheduler::plan)
+        assertThatThrownBy(() -> scheduler.plan(PrefixSource.none()))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("an idle engine cannot admit")
                 .hasMessageContaining("hostBlocks=101");
@@ -119,7 +119,7 @@ class SchedulerTest {
     }
 
     private StepPlan<Request> step() {
-        StepPlan<Request> plan = scheduler.plan();
+        StepPlan<Request> plan = scheduler.plan(PrefixSource.none());
         scheduler.complete(plan);
         for (StepPlan.Share<Request> share : plan.shares()) {
             if (share.sequence().remaining() == 0) {

@@ -6,7 +6,6 @@ import dev.nosa.engine.EngineConfig;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.spark.GpuAddress;
 import dev.nosa.spark.NosaBuilder;
-import dev.nosa.spark.PromptTemplate;
 import dev.nosa.spark.RunProgress;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -55,7 +54,7 @@ abstract class DocumentJob implements Callable<Integer> {
             description = "Print the results of the first N documents at the end (default: ${DEFAULT-VALUE})")
     int show;
 
-    /** What the job is run with, all of it checked. */
+    /** What the job is run with, all of it checked; {@code prompt} is null where the subcommand has others. */
     record Setup(EngineConfig engine, String prompt) {}
 
     /** Checks the options of the subcommand itself. */
@@ -83,9 +82,34 @@ abstract class DocumentJob implements Callable<Integer> {
                 .engine(setup.engine());
     }
 
-    /** The prompt's template. */
+    /** The prompt's template; null where the subcommand has others. */
     String promptText() {
         return prompt.text();
+    }
+
+    /** Columns of which equal values mean that documents are computed once; empty: each document is. */
+    List<String> equalBy(String template) {
+        return List.of();
+    }
+
+    /** What of the prompt changes results, by the names of options. */
+    Map<String, String> promptSettings(String template) {
+        return Map.of("prompt", template);
+    }
+
+    /** Results of one document. */
+    int answersPerDocument() {
+        return 1;
+    }
+
+    /** Struct columns of the output that hold a result each; empty where a row is one. */
+    List<String> answerColumns() {
+        return List.of();
+    }
+
+    /** The output as one row for each result, whatever its layout. */
+    Dataset<Row> answers(Dataset<Row> written) {
+        return written;
     }
 
     /** Prints what was written, and returns the exit code. */
@@ -142,7 +166,7 @@ abstract class DocumentJob implements Callable<Integer> {
     private int run(SparkSession spark, Setup setup, ModelConfig config) throws IOException {
         InputPaths paths = input.paths(spark);
         Dataset<Row> rows = input.open(spark, paths);
-        String idColumn = checkColumns(rows, PromptOptions.parse(setup.prompt()));
+        String idColumn = checkColumns(rows, setup.prompt());
         OutputFolder folder =
                 OutputFolder.prepare(output, paths, spark.sparkContext().hadoopConfiguration());
         ModelCheck.requireRoom(setup.engine(), config, extraTokens());
@@ -155,9 +179,10 @@ abstract class DocumentJob implements Callable<Integer> {
 
         long start = System.nanoTime();
         WaveSink sink = WaveSink.of(folder.fs(), folder.work(), output.format, schema);
-        Map<String, String> settings = RunSettings.of(spec, setup.prompt(), setup.engine());
+        WaveTotals totals = new WaveTotals(answerColumns());
+        Map<String, String> settings = RunSettings.of(spec, promptSettings(setup.prompt()), setup.engine());
         InputState state = InputState.of(paths.files(spark.sparkContext().hadoopConfiguration()));
-        try (RunFolder run = RunFolder.open(folder, sink, settings, state, waves, spark)) {
+        try (RunFolder run = RunFolder.open(folder, sink, totals, settings, state, waves, spark)) {
             WavePlanner planner =
                     new WavePlanner(waves, input.textColumn, setup.engine().model(), model.backend);
             new DocumentRun(
@@ -165,18 +190,19 @@ abstract class DocumentJob implements Callable<Integer> {
                             sink,
                             rows,
                             idColumn,
-                            input.textColumn,
+                            new Balance(input.textColumn, equalBy(setup.prompt())),
                             transform,
+                            totals,
                             planner,
                             waves,
                             input.partitions,
-                            documents -> progressLine(spark, documents))
+                            documents -> progressLine(spark, documents * answersPerDocument()))
                     .execute();
             run.complete();
         }
         double seconds = (System.nanoTime() - start) / 1e9;
-        Dataset<Row> written =
-                WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark);
+        Dataset<Row> written = answers(
+                WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark));
         return report(written, RunReport.of(written, seconds), config);
     }
 
@@ -200,11 +226,14 @@ abstract class DocumentJob implements Callable<Integer> {
     }
 
     /** Checks every column that an option names, and returns the id column, or null where there is none. */
-    private String checkColumns(Dataset<Row> rows, PromptTemplate template) {
+    private String checkColumns(Dataset<Row> rows, String template) {
         InputReader.requireColumns(rows, List.of(input.textColumn), "--text-column");
         InputReader.requireColumns(rows, input.passThrough, "--pass-through");
         checkOwnColumns(rows);
-        InputReader.requireColumns(rows, new ArrayList<>(template.columns()), "--prompt");
+        if (template != null) {
+            InputReader.requireColumns(
+                    rows, new ArrayList<>(PromptOptions.parse(template).columns()), "--prompt");
+        }
         if (input.idColumn != null) {
             InputReader.requireColumns(rows, List.of(input.idColumn), "--id-column");
             return input.idColumn;
@@ -218,7 +247,7 @@ abstract class DocumentJob implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         written.select(col("id"), col("status"), col(column).cast("string"))
                 .orderBy("id")
-                .takeAsList(show)
+                .takeAsList(show * answersPerDocument())
                 .forEach(row -> out.printf("--- %s (%s)%n%s%n", row.get(0), row.get(1), row.get(2)));
     }
 

@@ -2,15 +2,10 @@ package dev.nosa.job;
 
 import static org.apache.spark.sql.functions.broadcast;
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.count;
-import static org.apache.spark.sql.functions.lit;
 
 import java.io.IOException;
-import java.io.InterruptedIOException;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
-import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Observation;
@@ -32,8 +27,9 @@ record DocumentRun(
         WaveSink sink,
         Dataset<Row> rows,
         String idColumn,
-        String textColumn,
+        Balance balance,
         UnaryOperator<Dataset<Row>> transform,
+        WaveTotals totals,
         WavePlanner planner,
         WaveOptions options,
         int partitions,
@@ -117,9 +113,9 @@ record DocumentRun(
 
     private void run(Wave wave, Dataset<Row> documents, int tasks) throws IOException {
         Instant started = Instant.now();
-        Observation totals = new Observation();
-        compute(documents, tasks, results -> sink.write(wave.number(), observed(results, totals)));
-        folder.commit(record(wave.number(), started, totals));
+        Observation seen = new Observation();
+        compute(documents, tasks, results -> sink.write(wave.number(), totals.observed(results, seen)));
+        folder.commit(totals.record(wave.number(), started, seen));
     }
 
     /** Takes what is to be done with results. */
@@ -131,9 +127,7 @@ record DocumentRun(
         // Read once: to see how long the documents are, and to send them where they are computed.
         Dataset<Row> kept = documents.persist(StorageLevel.DISK_ONLY());
         try {
-            List<Balance.Document> lengths = Balance.lengths(kept, textColumn);
-            int used = Math.max(1, Math.min(tasks, lengths.size()));
-            write.write(transform.apply(Balance.spread(kept, textColumn, lengths, used)));
+            write.write(transform.apply(balance.spread(kept, tasks)));
         } finally {
             kept.unpersist();
         }
@@ -150,49 +144,17 @@ record DocumentRun(
 
     private void retry(int wave, Dataset<Row> documents, int tasks) throws IOException {
         Instant started = Instant.now();
-        Observation totals = new Observation();
+        Observation seen = new Observation();
         Dataset<Row> before = sink.read(spark(), wave);
-        Dataset<Row> failed =
-                before.filter(col("status").equalTo("error")).select(col("id").as("__nosa_failed"));
+        Dataset<Row> failed = before.filter(totals.failed()).select(col("id").as("__nosa_failed"));
         Dataset<Row> again =
                 documents.join(broadcast(failed), col(DocumentIds.COLUMN).equalTo(col("__nosa_failed")), "left_semi");
         compute(again, tasks, results -> {
             // A failed document that the input does not have any more stays.
             Dataset<Row> found = again.select(col(DocumentIds.COLUMN).as("__nosa_done"));
             Dataset<Row> others = before.join(found, col("id").equalTo(col("__nosa_done")), "left_anti");
-            sink.writeReplacement(wave, observed(others.unionByName(results), totals));
+            sink.writeReplacement(wave, totals.observed(others.unionByName(results), seen));
         });
-        folder.commitReplacement(record(wave, started, totals));
-    }
-
-    /** Totals of what the write's tasks write: counted once a task, whatever Spark runs twice. */
-    private static Dataset<Row> observed(Dataset<Row> results, Observation totals) {
-        return results.observe(
-                totals,
-                count(lit(1)).as("documents"),
-                RunReport.totalOf(RunReport.ofStatus("truncated")).as("truncated"),
-                RunReport.totalOf(RunReport.ofStatus("error")).as("errors"),
-                RunReport.totalOf(col("prompt_tokens")).as("prompt"),
-                RunReport.totalOf(col("output_tokens")).as("output"));
-    }
-
-    private static WaveRecord record(int wave, Instant started, Observation totals) throws IOException {
-        Map<String, Object> values;
-        try {
-            values = totals.getAsJava();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new InterruptedIOException("interrupted while wave " + wave + " was counted");
-        }
-        return new WaveRecord(
-                wave,
-                WaveRecord.COMMITTED,
-                (Long) values.get("documents"),
-                (Long) values.get("truncated"),
-                (Long) values.get("errors"),
-                (Long) values.get("prompt"),
-                (Long) values.get("output"),
-                started.toString(),
-                Duration.between(started, Instant.now()).toMillis() / 1e3);
+        folder.commitReplacement(totals.record(wave, started, seen));
     }
 }

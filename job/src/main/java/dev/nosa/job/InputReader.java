@@ -57,13 +57,18 @@ final class InputReader {
 
     /** Fails on a column that is not there, with the nearest one that is. */
     static void requireColumns(Dataset<Row> rows, List<String> wanted, String option) {
+        requireColumns(rows, wanted, option, "");
+    }
+
+    /** {@code who} wants them, as the message's beginning. */
+    static void requireColumns(Dataset<Row> rows, List<String> wanted, String option, String who) {
         Set<String> known = new TreeSet<>(Arrays.asList(rows.columns()));
         known.removeAll(MalformedRows.COLUMNS);
         for (String column : wanted) {
             if (!known.contains(column)) {
                 throw new UsageException(
-                        "the input has no column '" + column + "'" + NearestName.hint(column, known) + "; its columns: "
-                                + String.join(", ", known),
+                        who + "the input has no column '" + column + "'" + NearestName.hint(column, known)
+                                + "; its columns: " + String.join(", ", known),
                         option);
             }
         }

@@ -54,6 +54,7 @@ final class RunFolder implements AutoCloseable {
     static RunFolder open(
             OutputFolder output,
             WaveSink sink,
+            WaveTotals totals,
             Map<String, String> settings,
             InputState input,
             WaveOptions options,
@@ -65,7 +66,7 @@ final class RunFolder implements AutoCloseable {
         boolean opened = false;
         try {
             folder.load(settings, input, options.incremental);
-            folder.recover(spark);
+            folder.recover(spark, totals);
             opened = true;
             return folder;
         } finally {
@@ -128,7 +129,7 @@ final class RunFolder implements AutoCloseable {
                 List.of());
     }
 
-    private void recover(SparkSession spark) throws IOException {
+    private void recover(SparkSession spark, WaveTotals totals) throws IOException {
         for (Wave wave : manifest.waves()) {
             int number = wave.number();
             WaveRecord record = records.get(number);
@@ -140,8 +141,7 @@ final class RunFolder implements AutoCloseable {
                 records.remove(number);
                 fs.delete(recordFile(number), false);
             } else if (record == null && sink.isThere(spark, number)) {
-                RunReport report = RunReport.of(sink.read(spark, number), 0);
-                write(report.toRecord(number, Instant.now().toString()));
+                write(totals.read(number, sink.read(spark, number)));
             } else if (record == null) {
                 sink.discard(number);
             }

@@ -25,6 +25,7 @@ import org.apache.spark.sql.Row;
  * @param documents rows
  * @param truncated rows whose prompt was cut
  * @param errors rows with status error
+ * @param sharedTokens of the prompt tokens, those that were computed for another row
  * @param decodeTokens output tokens but the first of each document, which the prefill gives
  * @param prefillSeconds summed over documents, of which several run at once
  * @param decodeSeconds likewise
@@ -35,6 +36,7 @@ record RunReport(
         long truncated,
         long errors,
         long promptTokens,
+        long sharedTokens,
         long outputTokens,
         long decodeTokens,
         double prefillSeconds,
@@ -55,6 +57,7 @@ record RunReport(
                         totalOf(ofStatus("truncated")),
                         totalOf(ofStatus("error")),
                         totalOf(col("prompt_tokens")),
+                        totalOf(col("usage.shared_tokens")),
                         totalOf(col("output_tokens")),
                         totalOf(greatest(col("output_tokens").minus(1), lit(0))),
                         totalOf(col("usage.prefill_ms")),
@@ -69,10 +72,11 @@ record RunReport(
                 total.getLong(3),
                 total.getLong(4),
                 total.getLong(5),
-                total.<Number>getAs(6).doubleValue() / 1000,
+                total.getLong(6),
                 total.<Number>getAs(7).doubleValue() / 1000,
-                total.getLong(8),
+                total.<Number>getAs(8).doubleValue() / 1000,
                 total.getLong(9),
+                total.getLong(10),
                 seconds,
                 total.getLong(2) == 0 ? List.of() : errorClasses(output));
     }
@@ -109,12 +113,6 @@ record RunReport(
                 .toList();
     }
 
-    /** As the record of a committed wave that holds these results. */
-    WaveRecord toRecord(int wave, String started) {
-        return new WaveRecord(
-                wave, WaveRecord.COMMITTED, documents, truncated, errors, promptTokens, outputTokens, started, seconds);
-    }
-
     /** Share of rows with status error; 0 of no rows. */
     double errorRate() {
         return documents == 0 ? 0 : (double) errors / documents;
@@ -129,12 +127,13 @@ record RunReport(
                 documents - truncated - errors,
                 truncated,
                 errors);
-        line(out, "tokens", "%d prompt, %d output", promptTokens, outputTokens);
+        String shared = sharedTokens == 0 ? "" : " (" + sharedTokens + " of them computed for another row)";
+        line(out, "tokens", "%d prompt%s, %d output", promptTokens, shared, outputTokens);
         line(
                 out,
                 "speed",
                 "%.0f tokens/s, of these %.1f output tokens/s",
-                (promptTokens + outputTokens) / seconds,
+                (promptTokens - sharedTokens + outputTokens) / seconds,
                 outputTokens / seconds);
         line(
                 out,

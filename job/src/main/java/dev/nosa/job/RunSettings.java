@@ -48,9 +48,10 @@ final class RunSettings {
     /**
      * Of a parsed command.
      *
-     * @param promptText the prompt, which may come from a file
+     * @param prompts values of options that may name a file instead
      */
-    static Map<String, String> of(CommandSpec command, String promptText, EngineConfig engine) throws IOException {
+    static Map<String, String> of(CommandSpec command, Map<String, String> prompts, EngineConfig engine)
+            throws IOException {
         Map<String, String> settings = new TreeMap<>();
         settings.put("command", command.name());
         for (OptionSpec option : command.options()) {
@@ -59,7 +60,7 @@ final class RunSettings {
                 settings.put(option.longestName().substring(2), value.toString());
             }
         }
-        settings.put("prompt", promptText);
+        settings.putAll(prompts);
         settings.put("model", engine.model().getFileName() + ", " + modelDigest(engine.model()));
         return settings;
     }

@@ -54,15 +54,42 @@ class BalanceTest extends JobFixture {
     }
 
     @Test
+    void documentsOfAGroupHaveOneTaskAndCountOnce() {
+        List<Document> documents = List.of(
+                new Document("a", 10, "same"),
+                new Document("b", 10, "same"),
+                new Document("c", 10, "same"),
+                new Document("d", 10),
+                new Document("e", 9));
+        Map<String, Integer> taskOf = Balance.assign(documents, 2);
+        assertThat(taskOf.get("b")).isEqualTo(taskOf.get("a"));
+        assertThat(taskOf.get("c")).isEqualTo(taskOf.get("a"));
+        assertThat(taskOf.get("d")).isNotEqualTo(taskOf.get("a"));
+    }
+
+    @Test
+    void rowsOfEqualValuesAreAGroup() {
+        Dataset<Row> rows = spark.sql(
+                        "SELECT * FROM VALUES ('1', 'x', 'p'), ('2', 'x', 'q'), ('3', 'x', 'p') AS t(k, text, title)")
+                .withColumnRenamed("k", DocumentIds.COLUMN);
+        List<Document> documents = new Balance("text", List.of("text", "title")).lengths(rows);
+        assertThat(documents.stream().map(Document::group).distinct()).hasSize(2);
+        assertThat(new Balance("text", List.of("text"))
+                        .lengths(rows).stream().map(Document::group).distinct())
+                .hasSize(1);
+    }
+
+    @Test
     void rowsOfSeveralPartitionsArriveWhereTheyWereDealtTheLongestFirst() {
         Dataset<Row> rows = spark.range(0, 40, 1, 5)
                 .select(
                         concat(lit("d"), col("id")).as(DocumentIds.COLUMN),
                         repeat(lit("x"), col("id").cast("int")).as("text"));
-        List<Document> documents = Balance.lengths(rows, "text");
+        Balance balance = new Balance("text", List.of());
+        List<Document> documents = balance.lengths(rows);
         assertThat(documents).hasSize(40).contains(new Document("d7", 7));
         Map<String, Integer> taskOf = Balance.assign(documents, 6);
-        List<Row> dealt = Balance.spread(rows, "text", documents, 6)
+        List<Row> dealt = balance.spread(rows, 6)
                 .select(col(DocumentIds.COLUMN), length(col("text")), spark_partition_id())
                 .collectAsList();
         assertThat(dealt).hasSize(40);

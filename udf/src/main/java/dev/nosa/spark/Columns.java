@@ -20,13 +20,36 @@ import org.apache.spark.sql.types.StructType;
 final class Columns {
     private Columns() {}
 
-    /** Output columns: the result's, with the pass-through columns behind the id. */
+    /** The name of the prompt that a row answers, where prompts have names. */
+    static final String PROMPT = "prompt";
+
+    /**
+     * Output columns: the result's, with the prompt's name and the pass-through columns behind the id. Where prompts are
+     * columns, each is a struct of the result's columns.
+     */
     static StructType output(TransformOptions options, StructType input) {
         check(options, input);
         StructType result = ArrowRows.sparkSchema(options.resultSchema());
         StructType output = new StructType().add(result.apply(ResultSchema.ID));
+        StructType answer = made(options.resultSchema());
+        boolean promptColumns = options.generates() && options.generation().promptColumns();
+        if (options.prompts().areNamed() && !promptColumns) {
+            output = output.add(PROMPT, DataTypes.StringType);
+        } else if (promptColumns) {
+            StructType fields = answer;
+            answer = new StructType();
+            for (Prompts.Named prompt : options.prompts().all()) {
+                answer = answer.add(prompt.name(), fields);
+            }
+        }
         Set<String> taken = new TreeSet<>(String.CASE_INSENSITIVE_ORDER); // as Spark compares names
-        taken.addAll(Arrays.asList(result.fieldNames()));
+        taken.addAll(Arrays.asList(output.fieldNames()));
+        for (String name : answer.fieldNames()) {
+            if (!taken.add(name)) {
+                throw new IllegalArgumentException(
+                        "prompts: the output has a column '" + name + "' of its own; take another name");
+            }
+        }
         for (String column : options.passThrough()) {
             if (!taken.add(column)) {
                 throw new IllegalArgumentException("pass-through = " + column
@@ -34,8 +57,8 @@ final class Columns {
             }
             output = output.add(input.apply(column));
         }
-        for (StructField field : result.fields()) {
-            output = field.name().equals(ResultSchema.ID) ? output : output.add(field);
+        for (StructField field : answer.fields()) {
+            output = output.add(field);
         }
         return output;
     }
@@ -53,7 +76,7 @@ final class Columns {
         Set<String> names = new LinkedHashSet<>();
         names.add(options.idColumn());
         names.add(options.textColumn());
-        names.addAll(options.template().columns());
+        names.addAll(options.prompts().columns());
         names.addAll(options.passThrough());
         if (options.errorColumn() != null) {
             names.add(options.errorColumn());
@@ -70,9 +93,12 @@ final class Columns {
         if (options.errorColumn() != null) {
             requireString("error-column", options.errorColumn(), input);
         }
-        options.template().columns().forEach(column -> requireText("prompt", column, input));
-        if (options.template().references(options.textColumn()) == 0) {
-            throw new IllegalArgumentException("prompt: must refer to the text column, {" + options.textColumn() + "}");
+        for (Prompts.Named prompt : options.prompts().all()) {
+            prompt.template().columns().forEach(column -> requireText(prompt.where(), column, input));
+            if (prompt.template().references(options.textColumn()) == 0) {
+                throw new IllegalArgumentException(
+                        prompt.where() + ": must refer to the text column, {" + options.textColumn() + "}");
+            }
         }
         options.passThrough().forEach(column -> require("pass-through", column, input));
         if (!options.generates() && options.scoring().column() != null) {

@@ -3,7 +3,9 @@ package dev.nosa.spark;
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.sparse.AttentionMode;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Options that generation and scoring share. Values are checked by {@code build()}, columns by {@code transform}.
@@ -14,6 +16,7 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     private final EngineConfig.Builder engine;
     private EngineConfig wholeEngine;
     private String prompt;
+    private Map<String, String> namedPrompts;
     private String system;
     private String textColumn = "text";
     private String idColumn = "id";
@@ -34,6 +37,15 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     public B prompt(String value) {
         prompt = value;
         return self();
+    }
+
+    /** Several prompts by name, in place of the one. */
+    void namedPrompts(Map<String, String> templates) {
+        namedPrompts = new LinkedHashMap<>(templates);
+    }
+
+    boolean hasNamedPrompts() {
+        return namedPrompts != null;
     }
 
     /** System message; default: none. */
@@ -190,10 +202,9 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
     TransformOptions options(TransformOptions.Generation generation, TransformOptions.Scoring scoring) {
         requireName("text-column", textColumn);
         requireName("id-column", idColumn);
-        String template = prompt == null ? "{" + textColumn + "}" : prompt;
         return new TransformOptions(
                 EngineOptions.of(wholeEngine == null ? engine.build() : wholeEngine),
-                PromptTemplate.parse(template),
+                prompts(),
                 system,
                 textColumn,
                 idColumn,
@@ -203,6 +214,16 @@ public abstract class NosaBuilder<B extends NosaBuilder<B>> {
                 onTooLong,
                 generation,
                 scoring);
+    }
+
+    private Prompts prompts() {
+        if (namedPrompts == null) {
+            return Prompts.single(PromptTemplate.parse(prompt == null ? "{" + textColumn + "}" : prompt));
+        }
+        if (prompt != null) {
+            throw new IllegalArgumentException("prompts: give either one prompt or named ones, not both");
+        }
+        return Prompts.named(namedPrompts);
     }
 
     private static void requireName(String option, String name) {

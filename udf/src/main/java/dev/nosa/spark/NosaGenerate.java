@@ -3,6 +3,7 @@ package dev.nosa.spark;
 import dev.nosa.arrow.ResultSchema;
 import dev.nosa.sample.SamplingParams;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
@@ -10,7 +11,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.StructType;
 
 /**
- * Generates text for every row of a dataset: one engine on each executor, one output row an input row.
+ * Generates text for every row of a dataset: one engine on each executor, one output row for an input row and prompt.
  *
  * <pre>{@code
  * Dataset<Row> answers = NosaGenerate.builder("/models/NOSA-8B")
@@ -37,7 +38,7 @@ public final class NosaGenerate {
         return transformer.schema(input);
     }
 
-    /** One output row for every row of {@code input}, lazily; a row that fails has status {@code error}. */
+    /** One output row for every row of {@code input} and prompt, lazily; a row that fails has status {@code error}. */
     public Dataset<Row> transform(Dataset<Row> input) {
         return transformer.transform(input);
     }
@@ -62,6 +63,8 @@ public final class NosaGenerate {
         private long seed;
         private List<String> stop = List.of();
         private List<Integer> stopTokens = List.of();
+        private boolean promptColumns;
+        private boolean dedupe;
 
         private Builder(String model) {
             super(model);
@@ -69,6 +72,32 @@ public final class NosaGenerate {
 
         @Override
         Builder self() {
+            return this;
+        }
+
+        /**
+         * Several prompts for every row, by name, in place of {@code prompt}: what the prompts of a row begin with is
+         * computed once, so the instruction belongs behind the document. The output has a column {@code prompt} with the
+         * name, and a row for each of them.
+         */
+        public Builder prompts(Map<String, String> templates) {
+            namedPrompts(templates);
+            return this;
+        }
+
+        /** Whether each named prompt is a column of the row's one output row, a struct of the result's columns. */
+        public Builder promptColumns(boolean value) {
+            promptColumns = value;
+            return this;
+        }
+
+        /**
+         * Whether prompts that are equal token by token are computed once in each partition: repartition by the columns that
+         * the prompts refer to, so that equal rows meet. Random numbers then depend on the seed and the prompt's tokens, and
+         * not on the row's id.
+         */
+        public Builder dedupe(boolean value) {
+            dedupe = value;
             return this;
         }
 
@@ -128,9 +157,13 @@ public final class NosaGenerate {
             if (stop.contains("")) {
                 throw new IllegalArgumentException("stop: an empty stop string would end every generation");
             }
+            if (promptColumns && !hasNamedPrompts()) {
+                throw new IllegalArgumentException("prompt-columns = true: only named prompts can be columns");
+            }
             SamplingParams sampling = new SamplingParams(temperature, topK, topP, repetitionPenalty, seed);
-            return new NosaGenerate(transformer(
-                    options(new TransformOptions.Generation(maxNewTokens, sampling, stop, stopTokens), null)));
+            return new NosaGenerate(transformer(options(
+                    new TransformOptions.Generation(maxNewTokens, sampling, stop, stopTokens, promptColumns, dedupe),
+                    null)));
         }
     }
 }

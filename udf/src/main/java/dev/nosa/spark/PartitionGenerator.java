@@ -12,7 +12,6 @@ import java.util.NoSuchElementException;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -21,10 +20,9 @@ import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.memory.RootAllocator;
 import org.apache.spark.TaskKilledException;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.RowFactory;
 
 /**
- * Rows in, as many rows out in order of completion, with a bounded window of requests in the engine. Results pass
+ * Rows in, one row out for each prompt, in order of completion, with a bounded window of requests in the engine. Results pass
  * through Arrow batches, and none waits for another.
  *
  * <p>One thread iterates. {@link #close} comes with the end of the task, whatever ends it, also from another thread; it
@@ -41,12 +39,13 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
     private final BooleanSupplier killed;
     private final BlockingQueue<Finished> finished = new LinkedBlockingQueue<>();
     private final Set<RequestHandle<?>> inFlight = ConcurrentHashMap.newKeySet();
+    private final OutputRows output;
     private final Queue<Row> ready = new ArrayDeque<>();
     private int pending;
     private volatile boolean closed;
 
-    /** A row that is done; no handle if it never was in flight. */
-    private record Finished(Row row, RequestHandle<?> handle, CompletableFuture<ResultRow> result) {}
+    /** A prompt of a row that is done. */
+    private record Finished(Row row, RowRequests.Submitted prompt) {}
 
     /**
      * @param progress null: nothing is counted
@@ -65,6 +64,7 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
         this.requests = requests;
         this.progress = progress;
         this.killed = killed;
+        output = new OutputRows(options);
         model.enter();
     }
 
@@ -113,23 +113,19 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
         while (pending < model.window() && input.hasNext()) {
             checkRunning();
             submit(input.next());
-            pending++;
         }
     }
 
     private void submit(Row row) throws InterruptedException {
-        try {
-            RowRequests.Submitted submitted = requests.submit(row, model.engine());
-            RequestHandle<?> handle = submitted.handle();
-            inFlight.add(handle);
-            if (closed) {
-                handle.cancel(); // closed while the engine's queue was full
+        for (RowRequests.Submitted prompt : requests.submit(row, model.engine())) {
+            pending++;
+            if (prompt.handle() != null) {
+                inFlight.add(prompt.handle());
+                if (closed) {
+                    prompt.handle().cancel(); // closed while the engine's queue was full
+                }
             }
-            submitted.row().whenComplete((result, failure) -> finished.add(new Finished(row, handle, submitted.row())));
-        } catch (PromptBuilder.RowException e) {
-            model.counters().add(e.kind(), 1);
-            ResultRow failed = ResultRow.failed(requests.id(row), e.getMessage());
-            finished.add(new Finished(row, null, CompletableFuture.completedFuture(failed)));
+            prompt.row().whenComplete((result, failure) -> finished.add(new Finished(row, prompt)));
         }
     }
 
@@ -151,27 +147,29 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
         try (BufferAllocator allocator = new RootAllocator();
                 ResultBatch batch =
                         new ResultBatch(options.resultSchema(), allocator, ResultBatch.DEFAULT_FLUSH_BYTES)) {
-            List<Row> inputs = new ArrayList<>();
+            List<Finished> added = new ArrayList<>();
             for (Finished row : rows) {
                 batch.add(result(row));
-                inputs.add(row.row());
+                added.add(row);
                 if (batch.isFull()) {
-                    flush(batch, inputs);
+                    flush(batch, added);
                 }
             }
-            flush(batch, inputs);
+            flush(batch, added);
         }
     }
 
     private ResultRow result(Finished row) {
-        ResultRow result = row.result().join();
+        ResultRow result = row.prompt.row().join();
         pending--;
-        if (row.handle() != null) {
-            inFlight.remove(row.handle());
+        if (row.prompt.handle() != null) {
+            inFlight.remove(row.prompt.handle());
             if (result.status().equals(ResultRow.ERROR)) {
                 model.checkAlive(); // a dead engine fails the task, so that no row is lost to it
-                model.counters().add(ErrorClass.REFUSED, 1);
             }
+        }
+        if (result.status().equals(ResultRow.ERROR)) {
+            model.counters().add(row.prompt.kind() == null ? ErrorClass.REFUSED : row.prompt.kind(), 1);
         }
         model.counters().add(result);
         if (progress != null) {
@@ -180,22 +178,15 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
         return result;
     }
 
-    /** Reads the batch back as Spark does, with the pass-through columns behind the id. */
-    private void flush(ResultBatch batch, List<Row> inputs) {
+    /** Reads the batch back as Spark does. */
+    private void flush(ResultBatch batch, List<Finished> added) {
         ArrowRows rows = new ArrowRows(batch.flush());
-        List<String> passThrough = options.passThrough();
-        for (int i = 0; i < inputs.size(); i++) {
-            Object[] result = rows.values(i);
-            Object[] all = new Object[result.length + passThrough.size()];
-            all[0] = result[0];
-            for (int j = 0; j < passThrough.size(); j++) {
-                all[1 + j] = inputs.get(i).getAs(passThrough.get(j));
-            }
-            System.arraycopy(result, 1, all, 1 + passThrough.size(), result.length - 1);
-            ready.add(RowFactory.create(all));
+        for (int i = 0; i < added.size(); i++) {
+            Finished row = added.get(i);
+            output.add(row.row, row.prompt.prompt(), rows.values(i)).ifPresent(ready::add);
         }
         batch.clear();
-        inputs.clear();
+        added.clear();
     }
 
     /** Spark marks a killed task and does not always interrupt its thread. */

@@ -2,16 +2,13 @@ package dev.nosa.spark;
 
 import dev.nosa.arrow.ResultRow;
 import dev.nosa.engine.FinishReason;
-import dev.nosa.engine.GenerationRequest;
-import dev.nosa.engine.GenerationResult;
 import dev.nosa.engine.InferenceEngine;
 import dev.nosa.engine.RequestHandle;
 import dev.nosa.engine.ScoringRequest;
 import dev.nosa.engine.ScoringResult;
+import dev.nosa.spark.metrics.ErrorClass;
 import dev.nosa.tokenizer.Tokenizer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
@@ -21,23 +18,54 @@ import org.apache.spark.sql.Row;
 final class RowRequests {
     private final TransformOptions options;
     private final PromptBuilder prompts;
+    private final RowGenerations generations;
     private final Tokenizer tokenizer;
 
     RowRequests(TransformOptions options, PromptBuilder prompts, Tokenizer tokenizer) {
         this.options = options;
         this.prompts = prompts;
+        generations = new RowGenerations(options, prompts);
         this.tokenizer = tokenizer;
     }
 
-    /** A request on its way. */
-    record Submitted(RequestHandle<?> handle, CompletableFuture<ResultRow> row) {}
+    /**
+     * One prompt of a row on its way.
+     *
+     * @param prompt its index
+     * @param handle null if it never was in the engine
+     * @param kind of the error for which it never was, or null
+     */
+    record Submitted(int prompt, RequestHandle<?> handle, CompletableFuture<ResultRow> row, ErrorClass kind) {
+        Submitted(int prompt, RequestHandle<?> handle, CompletableFuture<ResultRow> row) {
+            this(prompt, handle, row, null);
+        }
+
+        static Submitted failed(int prompt, String id, ErrorClass kind, String error) {
+            ResultRow row = ResultRow.failed(id, error);
+            return new Submitted(prompt, null, CompletableFuture.completedFuture(row), kind);
+        }
+    }
 
     String id(Row row) {
         Object id = row.getAs(options.idColumn());
         return id == null ? null : id.toString();
     }
 
-    Submitted submit(Row row, InferenceEngine engine) throws PromptBuilder.RowException, InterruptedException {
+    /** One for each prompt, whatever becomes of it. */
+    List<Submitted> submit(Row row, InferenceEngine engine) throws InterruptedException {
+        try {
+            return submitValid(row, engine);
+        } catch (PromptBuilder.RowException e) {
+            List<Submitted> failed = new ArrayList<>();
+            for (int i = 0; i < options.prompts().count(); i++) {
+                failed.add(Submitted.failed(i, id(row), e.kind(), e.getMessage()));
+            }
+            return failed;
+        }
+    }
+
+    private List<Submitted> submitValid(Row row, InferenceEngine engine)
+            throws PromptBuilder.RowException, InterruptedException {
         if (id(row) == null) {
             throw new PromptBuilder.RowException("column '" + options.idColumn() + "' is null");
         }
@@ -48,32 +76,10 @@ final class RowRequests {
             Object value = row.getAs(name);
             return value == null ? null : value.toString();
         };
-        return options.generates() ? generate(row, column, engine) : score(row, column, engine);
-    }
-
-    private Submitted generate(Row row, Function<String, String> column, InferenceEngine engine)
-            throws PromptBuilder.RowException, InterruptedException {
-        TransformOptions.Generation generation = options.generation();
-        PromptBuilder.Prompt prompt = prompts.build(column, generation.maxNewTokens());
-        long seed = rowSeed(generation.sampling().seed(), id(row));
-        RequestHandle<GenerationResult> handle = engine.generate(new GenerationRequest(
-                id(row),
-                prompt.tokens(),
-                generation.maxNewTokens(),
-                generation.sampling().withSeed(seed),
-                generation.stop(),
-                new HashSet<>(generation.stopTokens())));
-        return new Submitted(
-                handle,
-                handle.result()
-                        .thenApply(result -> new ResultRow(
-                                result.id(),
-                                result.finishReason() == FinishReason.ERROR ? null : result.text(),
-                                null,
-                                status(result.finishReason(), prompt.truncated()),
-                                result.error(),
-                                result.finishReason().columnValue(),
-                                result.usage())));
+        return options.generates()
+                ? generations.submit(
+                        id(row), prompts.buildAll(column, options.generation().maxNewTokens()), engine)
+                : List.of(score(row, column, engine));
     }
 
     private Submitted score(Row row, Function<String, String> column, InferenceEngine engine)
@@ -88,7 +94,7 @@ final class RowRequests {
         }
         PromptBuilder.Prompt prompt = prompts.build(column, longest);
         RequestHandle<ScoringResult> handle = engine.score(new ScoringRequest(id(row), prompt.tokens(), tokens));
-        return new Submitted(handle, handle.result().thenApply(result -> scored(result, texts, prompt.truncated())));
+        return new Submitted(0, handle, handle.result().thenApply(result -> scored(result, texts, prompt.truncated())));
     }
 
     private List<String> continuations(Row row) throws PromptBuilder.RowException {
@@ -120,32 +126,9 @@ final class RowRequests {
                 result.id(),
                 null,
                 scores,
-                status(result.finishReason(), truncated),
+                RowGenerations.status(result.finishReason(), truncated),
                 result.error(),
                 result.finishReason().columnValue(),
                 result.usage());
-    }
-
-    private static String status(FinishReason reason, boolean truncated) {
-        if (reason == FinishReason.ERROR || reason == FinishReason.CANCELLED) {
-            return ResultRow.ERROR;
-        }
-        return truncated ? ResultRow.TRUNCATED : ResultRow.OK;
-    }
-
-    /** From the run's seed and the row's id alone: partitions and batch mates do not matter. */
-    static long rowSeed(long seed, String id) {
-        long hash = 0xcbf29ce484222325L; // FNV-1a, 64 bits
-        for (byte b : id.getBytes(StandardCharsets.UTF_8)) {
-            hash = (hash ^ (b & 0xff)) * 0x100000001b3L;
-        }
-        return mix(seed ^ mix(hash));
-    }
-
-    /** SplitMix64's finalizer: ids that differ in one character get seeds that differ everywhere. */
-    private static long mix(long z) {
-        long a = (z ^ (z >>> 30)) * 0xbf58476d1ce4e5b9L;
-        long b = (a ^ (a >>> 27)) * 0x94d049bb133111ebL;
-        return b ^ (b >>> 31);
     }
 }

@@ -47,7 +47,7 @@ public final class RunProgress implements Serializable {
         errors.add(row.status().equals(ResultRow.ERROR) ? 1 : 0);
         truncated.add(row.status().equals(ResultRow.TRUNCATED) ? 1 : 0);
         if (row.usage() != null) {
-            promptTokens.add(row.usage().promptTokens());
+            promptTokens.add(row.usage().promptTokens() - row.usage().sharedTokens());
             outputTokens.add(row.usage().outputTokens());
             prefillMillis.add(Math.round(row.usage().prefillMillis()));
             decodeMillis.add(Math.round(row.usage().decodeMillis()));
@@ -70,6 +70,7 @@ public final class RunProgress implements Serializable {
         return truncated.value();
     }
 
+    /** Those that were computed, each once however many rows share it. */
     public long promptTokens() {
         return promptTokens.value();
     }

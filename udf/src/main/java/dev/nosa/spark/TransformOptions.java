@@ -10,7 +10,7 @@ import org.apache.arrow.vector.types.pojo.Schema;
  * What a transformation does with each row, as it travels to executors. Exactly one of {@code generation} and {@code
  * scoring} is set.
  *
- * @param template prompt, with {@code {column}} references
+ * @param prompts with {@code {column}} references
  * @param system system message, or null; without a chat template it stands before the prompt
  * @param textColumn the document's column: what a length policy cuts
  * @param idColumn the row's id
@@ -20,7 +20,7 @@ import org.apache.arrow.vector.types.pojo.Schema;
  */
 record TransformOptions(
         EngineOptions engine,
-        PromptTemplate template,
+        Prompts prompts,
         String system,
         String textColumn,
         String idColumn,
@@ -32,9 +32,25 @@ record TransformOptions(
         Scoring scoring)
         implements Serializable {
 
-    /** How to generate. {@code sampling}'s seed is the run's; a row's own is derived from it and the row's id. */
-    record Generation(int maxNewTokens, SamplingParams sampling, List<String> stop, List<Integer> stopTokens)
-            implements Serializable {}
+    /**
+     * How to generate. {@code sampling}'s seed is the run's; a row's own is derived from it and the row's id.
+     *
+     * @param promptColumns whether the results of named prompts are columns of one row, and no rows of their own
+     * @param dedupe whether equal prompts of a task are computed once
+     */
+    record Generation(
+            int maxNewTokens,
+            SamplingParams sampling,
+            List<String> stop,
+            List<Integer> stopTokens,
+            boolean promptColumns,
+            boolean dedupe)
+            implements Serializable {
+
+        Generation(int maxNewTokens, SamplingParams sampling, List<String> stop, List<Integer> stopTokens) {
+            this(maxNewTokens, sampling, stop, stopTokens, false, false);
+        }
+    }
 
     /** What to score: the same texts for every row, or a column of arrays of texts. */
     record Scoring(List<String> continuations, String column) implements Serializable {}

@@ -3,6 +3,7 @@ package dev.nosa.spark;
 import dev.nosa.backend.KvTraffic;
 import dev.nosa.engine.EngineStats;
 import dev.nosa.engine.FinishReason;
+import dev.nosa.engine.GenerationGroup;
 import dev.nosa.engine.GenerationRequest;
 import dev.nosa.engine.GenerationResult;
 import dev.nosa.engine.InferenceEngine;
@@ -30,6 +31,7 @@ final class FakeEngine implements InferenceEngine {
     private final ModelConfig model;
     private final boolean endAtOnce;
     private final List<Pending> requests = new CopyOnWriteArrayList<>();
+    private final List<GenerationGroup> groups = new CopyOnWriteArrayList<>();
     private volatile RuntimeException failure;
     private volatile boolean closed;
 
@@ -82,6 +84,10 @@ final class FakeEngine implements InferenceEngine {
         return new HostedModel(this, Optional.empty());
     }
 
+    List<GenerationGroup> groups() {
+        return groups;
+    }
+
     List<Pending> requests() {
         return requests;
     }
@@ -117,6 +123,14 @@ final class FakeEngine implements InferenceEngine {
             pending.finish();
         }
         return pending;
+    }
+
+    @Override
+    public List<RequestHandle<GenerationResult>> generate(GenerationGroup group) {
+        groups.add(group);
+        return group.requests().stream()
+                .<RequestHandle<GenerationResult>>map(this::generate)
+                .toList();
     }
 
     @Override
@@ -171,6 +185,6 @@ final class FakeEngine implements InferenceEngine {
     }
 
     private static Usage usage(int promptTokens, int outputTokens) {
-        return new Usage(promptTokens, outputTokens, 1, 2, 3, new KvTraffic(40, 4, 0, 0));
+        return new Usage(promptTokens, 0, outputTokens, 1, 2, 3, new KvTraffic(40, 4, 0, 0));
     }
 }

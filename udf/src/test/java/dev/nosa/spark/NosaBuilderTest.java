@@ -175,15 +175,17 @@ class NosaBuilderTest {
 
     @Test
     void aRowsSeedDependsOnTheRunsSeedAndTheIdAlone() {
-        assertThat(RowRequests.rowSeed(1, "a")).isEqualTo(RowRequests.rowSeed(1, new String("a")));
+        assertThat(RowSeed.of(1, "a", null)).isEqualTo(RowSeed.of(1, new String("a"), null));
         assertThat(Stream.of(
-                                RowRequests.rowSeed(1, "a"),
-                                RowRequests.rowSeed(2, "a"),
-                                RowRequests.rowSeed(1, "b"),
-                                RowRequests.rowSeed(1, ""),
-                                RowRequests.rowSeed(2, "b"))
+                                RowSeed.of(1, "a", null),
+                                RowSeed.of(2, "a", null),
+                                RowSeed.of(1, "b", null),
+                                RowSeed.of(1, "", null),
+                                RowSeed.of(2, "b", null),
+                                RowSeed.of(2, "b", "c"),
+                                RowSeed.of(2, "b", "d"))
                         .distinct())
-                .hasSize(5);
+                .hasSize(7);
     }
 
     private static NosaGenerate.Builder generate() {

@@ -190,7 +190,7 @@ class PartitionGeneratorTest {
                 EngineOptions.of(EngineConfig.builder(Path.of("model"))
                         .maxBatch(MAX_BATCH)
                         .build()),
-                PromptTemplate.parse("{text}"),
+                Prompts.single(PromptTemplate.parse("{text}")),
                 null,
                 "text",
                 "id",

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -190,6 +191,52 @@ class PromptBuilderTest {
                 .hasMessage("column 'title' is null, which the prompt refers to");
     }
 
+    @Test
+    void aDocumentIsCutForAllPromptsAlike() throws Exception {
+        row.put("text", "0123456789".repeat(10));
+        row.put("title", null);
+
+        List<PromptBuilder.Prompt> prompts = several(
+                        OnTooLong.TRUNCATE_TAIL, "{text}?", "{text} longer?", "{text}{title}")
+                .buildAll(row::get, OUTPUT);
+
+        String kept = "0123456789".repeat(3) + "0";
+        assertThat(tokenizer.decode(prompts.get(0).tokens())).isEqualTo(kept + "?");
+        assertThat(tokenizer.decode(prompts.get(1).tokens())).isEqualTo(kept + " longer?");
+        assertThat(prompts.get(1).tokens()).hasSize(40);
+        assertThat(prompts.subList(0, 2)).allMatch(PromptBuilder.Prompt::truncated);
+        assertThat(prompts.get(2).error()).isEqualTo("column 'title' is null, which the prompt refers to");
+    }
+
+    @Test
+    void aPromptWithoutRoomForTheDocumentLeavesTheOthersWhole() throws Exception {
+        row.put("text", "short");
+
+        List<PromptBuilder.Prompt> prompts = several(OnTooLong.TRUNCATE_HEAD, "{text}?", "{text}" + "!".repeat(40))
+                .buildAll(row::get, OUTPUT);
+
+        assertThat(tokenizer.decode(prompts.get(0).tokens())).isEqualTo("short?");
+        assertThat(prompts.get(0).truncated()).isFalse();
+        assertThat(prompts.get(1).error()).contains("has 46 tokens", "no part of the document fits");
+    }
+
+    @Test
+    void theHeadIsWhatStandsBeforeEveryColumnInEveryPrompt() {
+        PromptBuilder builder = several(OnTooLong.ERROR, "Read {title}: {text}?", "Reading {text}");
+
+        assertThat(tokenizer.decode(builder.head())).isEqualTo("Read");
+        assertThat(tokenizer.decode(several(OnTooLong.ERROR, "{text} Why?").head()))
+                .isEmpty();
+    }
+
+    private PromptBuilder several(OnTooLong policy, String... templates) {
+        Map<String, String> named = new LinkedHashMap<>();
+        for (String template : templates) {
+            named.put("p" + named.size(), template);
+        }
+        return new PromptBuilder(options(Prompts.named(named), policy, null), tokenizer, Optional.empty(), 50);
+    }
+
     /** As tokenizers may: a text that does not begin as the original did takes more tokens than it came from. */
     private static final class GrowingTokenizer extends ByteTokenizer {
         @Override
@@ -216,9 +263,13 @@ class PromptBuilderTest {
     }
 
     private static TransformOptions options(String template, OnTooLong policy, String system) {
+        return options(Prompts.single(PromptTemplate.parse(template)), policy, system);
+    }
+
+    private static TransformOptions options(Prompts prompts, OnTooLong policy, String system) {
         return new TransformOptions(
                 EngineOptions.of(EngineConfig.builder(Path.of("model")).build()),
-                PromptTemplate.parse(template),
+                prompts,
                 system,
                 "text",
                 "id",
