@@ -317,6 +317,17 @@ class SqlFunctionsTest {
     }
 
     @Test
+    void whatTakesLongIsNotBroadcast() {
+        Dataset<Row> rows = sql("SELECT * FROM (SELECT id, nosa_generate(text) g FROM documents)"
+                + " JOIN (SELECT id, nosa_score(text, array('a')) s FROM documents) USING (id)");
+
+        assertThat(rows.queryExecution().executedPlan().toString())
+                .contains("SortMergeJoin")
+                .doesNotContain("Broadcast");
+        assertThat(rows.collectAsList()).hasSize(ROWS);
+    }
+
+    @Test
     void aDataFrameJoinedWithItselfKeepsItsRows() {
         Dataset<Row> rows = sql("SELECT id, nosa_generate(text).generation AS g FROM documents");
 
@@ -338,6 +349,22 @@ class SqlFunctionsTest {
             assertThat(engine.requests()).hasSize(1);
         } finally {
             sql("DROP VIEW generated");
+        }
+    }
+
+    @Test
+    void aTableIsMadeOfTheResults(@TempDir Path dir) {
+        sql("CREATE TABLE made USING parquet LOCATION '" + dir.resolve("made")
+                + "' AS SELECT id, nosa_generate(text).generation AS g FROM documents");
+        try {
+            sql("INSERT INTO made SELECT 'more', nosa_generate('more').generation");
+
+            assertThat(sql("SELECT g FROM made WHERE id IN ('id3', 'more') ORDER BY id")
+                            .collectAsList())
+                    .containsExactly(RowFactory.create("text 3"), RowFactory.create("more"));
+            assertThat(engine.requests()).hasSize(ROWS + 1);
+        } finally {
+            sql("DROP TABLE made");
         }
     }
 

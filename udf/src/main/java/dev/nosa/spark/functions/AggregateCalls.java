@@ -1,8 +1,10 @@
 package dev.nosa.spark.functions;
 
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.apache.spark.sql.catalyst.expressions.Alias;
 import org.apache.spark.sql.catalyst.expressions.Expression;
@@ -15,7 +17,7 @@ import scala.Option;
 
 /** Calls in an aggregation: grouping keys and arguments of aggregate functions need them for each row, others for each group. */
 final class AggregateCalls {
-    private final List<NamedExpression> groups = new ArrayList<>();
+    private final Set<NamedExpression> groups = new LinkedHashSet<>();
     private final List<Expression> keys;
 
     private AggregateCalls(List<Expression> keys) {
@@ -53,7 +55,11 @@ final class AggregateCalls {
         }
         return new Project(
                 Scala.seq(projected),
-                new Aggregate(aggregate.groupingExpressions(), Scala.seq(groups), aggregate.child(), aggregate.hint()));
+                new Aggregate(
+                        aggregate.groupingExpressions(),
+                        Scala.seq(List.copyOf(groups)),
+                        aggregate.child(),
+                        aggregate.hint()));
     }
 
     /** A column of the aggregation in place of what only the aggregation can compute. */

@@ -79,8 +79,13 @@ final class LiftModelCalls extends Rule<LogicalPlan> {
                 Scala.seq());
         return above.withNewChildren(
                         Scala.seq(new ModelCalls(call, result, above.children().apply(0))))
-                .mapExpressions(expression -> expression.transform(
-                        Scala.replacing(part -> part.canonicalized().equals(call.canonicalized()) ? result : part)));
+                .mapExpressions(expression ->
+                        expression.transform(Scala.replacing(part -> isSame(part, call) ? result : part)));
+    }
+
+    /** As Spark compares deterministic expressions. */
+    private static boolean isSame(Expression part, ModelCall call) {
+        return part instanceof ModelCall && part.canonicalized().equals(call.canonicalized());
     }
 
     /** What needs no model decides first which rows need one. */

@@ -3,11 +3,13 @@ package dev.nosa.spark.functions;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.AttributeSet;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.catalyst.plans.logical.Statistics;
 import org.apache.spark.sql.catalyst.plans.logical.SupportsNonDeterministicExpression;
 import org.apache.spark.sql.catalyst.plans.logical.UnaryNode;
 import scala.Option;
 import scala.collection.immutable.IndexedSeq;
 import scala.collection.immutable.Seq;
+import scala.math.BigInt;
 
 /**
  * Operator of a query: its child's columns and one behind them, the result of a call. Public with its constructor since Spark
@@ -57,6 +59,13 @@ public final class ModelCalls extends LogicalPlan implements UnaryNode, Supports
     @Override
     public Option<Object> maxRowsPerPartition() {
         return child.maxRowsPerPartition();
+    }
+
+    /** As large as can be: Spark gives up on a broadcast after minutes, and what is shuffled first may take its time. */
+    @Override
+    public Statistics stats() {
+        Statistics rows = child.stats();
+        return rows.copy(BigInt.apply(Long.MAX_VALUE), rows.rowCount(), rows.attributeStats(), rows.isRuntime());
     }
 
     @Override

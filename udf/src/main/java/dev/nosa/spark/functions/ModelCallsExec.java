@@ -1,5 +1,6 @@
 package dev.nosa.spark.functions;
 
+import dev.nosa.spark.GpuAddress;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
@@ -26,6 +27,7 @@ public final class ModelCallsExec extends SparkPlan implements UnaryExecNode {
 
     @Override
     public RDD<InternalRow> doExecute() {
+        GpuAddress.check(sparkContext());
         CallTask task = new CallTask(call, child.output(), output());
         return child.execute().toJavaRDD().mapPartitions(task).rdd();
     }
