@@ -33,8 +33,7 @@ final class RowTransformer implements MapPartitionsFunction<Row, Row> {
     }
 
     Dataset<Row> transform(Dataset<Row> input) {
-        Optional<StageResources> stage =
-                ClusterCheck.check(input.sparkSession().sparkContext(), options.engine());
+        Optional<StageResources> stage = ClusterCheck.check(input.sparkSession().sparkContext(), options.engine());
         StructType output = schema(input.schema());
         Column[] needed = Columns.needed(options).stream()
                 .map(name -> functions.col('`' + name.replace("`", "``") + '`'))
