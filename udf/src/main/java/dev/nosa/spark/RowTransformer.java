@@ -3,7 +3,6 @@ package dev.nosa.spark;
 import dev.nosa.tokenizer.Tokenizer;
 import java.util.Iterator;
 import java.util.Optional;
-import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Column;
@@ -34,10 +33,7 @@ final class RowTransformer implements MapPartitionsFunction<Row, Row> {
     }
 
     Dataset<Row> transform(Dataset<Row> input) {
-        SparkContext context = input.sparkSession().sparkContext();
-        GpuAddress.check(context);
-        Optional<StageResources> stage = StageResources.of(context.getConf());
-        ContainerMemory.check(context.getConf(), stage, options.engine());
+        Optional<StageResources> stage = ClusterCheck.check(input.sparkSession().sparkContext(), options.engine());
         StructType output = schema(input.schema());
         Column[] needed = Columns.needed(options).stream()
                 .map(name -> functions.col('`' + name.replace("`", "``") + '`'))

@@ -158,6 +158,19 @@ class NosaPluginTest {
     }
 
     @Test
+    void whatTheClusterCannotGiveIsRefusedBeforeATask() {
+        spark = session().config("spark.nosa.stageResources", true).getOrCreate();
+        String refusal = "spark.nosa.stageResources = true: local mode has one executor, the driver";
+        EngineConfig engine = EngineConfig.builder(Path.of("model")).build();
+        assertThatThrownBy(() -> ClusterCheck.check(spark.sparkContext(), engine))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith(refusal);
+        assertThatThrownBy(this::transformFive)
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith(refusal);
+    }
+
+    @Test
     void coresThatWouldIdleAreNamed() {
         SparkConf conf = new SparkConf(false).set("spark.executor.cores", "3");
         assertThat(NosaDriverPlugin.idleCores(conf)).isEmpty();
