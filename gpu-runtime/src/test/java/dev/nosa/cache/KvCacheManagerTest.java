@@ -93,6 +93,45 @@ class KvCacheManagerTest {
     }
 
     @Test
+    void aForkMayReserveBesideItsParent() {
+        SequenceCache parent = admit(40);
+        parent.grow(40);
+        SequenceCache first = manager.tryFork(parent, 40, 90).orElseThrow();
+        // 2 blocks are shared: 3 of the parent's, 4 of the first fork's own.
+        assertThat(manager.tryFork(parent, 40, 100)).isEmpty();
+        SequenceCache second = manager.tryFork(parent, 40, 70).orElseThrow();
+        first.grow(90);
+        second.grow(70);
+        assertThat(manager.hostBlocksFree()).isZero();
+        manager.checkIntegrity();
+        assertThatThrownBy(parent::close).hasMessageContaining("still has a fork");
+        second.close();
+        first.close();
+        manager.checkIntegrity();
+        parent.close();
+        assertThat(manager.hostBlocksFree()).isEqualTo(10);
+        manager.checkIntegrity();
+    }
+
+    @Test
+    void aForkOfAForkSharesTheBlocksOfBoth() {
+        SequenceCache parent = admit(32);
+        parent.grow(32);
+        SequenceCache child = manager.tryFork(parent, 32, 64).orElseThrow();
+        child.grow(64);
+        SequenceCache grandchild = manager.tryFork(child, 64, 80).orElseThrow();
+        assertThat(grandchild.blocks().get(0)).isEqualTo(parent.blocks().get(0));
+        assertThat(grandchild.blocks().get(3)).isEqualTo(child.blocks().get(3));
+        grandchild.grow(80);
+        assertThat(manager.hostBlocksFree()).isEqualTo(10 - 2 - 2 - 1);
+        manager.checkIntegrity();
+        grandchild.close();
+        child.close();
+        parent.close();
+        manager.checkIntegrity();
+    }
+
+    @Test
     void aForkOfTokensThatAreNotThereIsAnError() {
         SequenceCache parent = admitWithFork(40, 60);
         parent.grow(16);

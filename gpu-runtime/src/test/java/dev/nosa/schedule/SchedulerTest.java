@@ -112,6 +112,16 @@ class SchedulerTest {
                 .hasMessageContaining("hostBlocks=101");
     }
 
+    @Test
+    void aChunkThatBeginsWithinATileEndsWithIt() {
+        Request request = add(300, 310);
+        scheduler.plan(PrefixSource.none());
+        request.sequence().advance(40);
+        assertThat(counts(step())).containsExactly(88);
+        assertThat(counts(step())).containsExactly(128);
+        assertThat(counts(step())).containsExactly(44);
+    }
+
     private Request add(int promptTokens, int maxTokens) {
         Request request = Request.of(promptTokens, maxTokens);
         scheduler.add(request);
