@@ -182,7 +182,9 @@ abstract class DocumentJob implements Callable<Integer> {
         WaveTotals totals = new WaveTotals(answerColumns());
         Map<String, String> settings = RunSettings.of(spec, promptSettings(setup.prompt()), setup.engine());
         InputState state = InputState.of(paths.files(spark.sparkContext().hadoopConfiguration()));
+        List<WaveRecord> before;
         try (RunFolder run = RunFolder.open(folder, sink, totals, settings, state, waves, spark)) {
+            before = run.committed();
             WavePlanner planner =
                     new WavePlanner(waves, input.textColumn, setup.engine().model(), model.backend);
             new DocumentRun(
@@ -203,7 +205,7 @@ abstract class DocumentJob implements Callable<Integer> {
         double seconds = (System.nanoTime() - start) / 1e9;
         Dataset<Row> written = answers(
                 WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark));
-        return report(written, RunReport.of(written, seconds), config);
+        return report(written, RunReport.of(written, seconds, before), config);
     }
 
     private AutoCloseable progressLine(SparkSession spark, long documents) {

@@ -15,6 +15,7 @@ import dev.nosa.model.ModelConfig;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.ToLongFunction;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -30,6 +31,7 @@ import org.apache.spark.sql.Row;
  * @param prefillSeconds summed over documents, of which several run at once
  * @param decodeSeconds likewise
  * @param seconds wall time of reading, running and writing
+ * @param before waves that were there when the job began
  */
 record RunReport(
         long documents,
@@ -44,6 +46,7 @@ record RunReport(
         long blocksSelected,
         long blocksMissed,
         double seconds,
+        List<WaveRecord> before,
         List<ErrorClass> errorClasses) {
 
     private static final int SHOWN_CLASSES = 5;
@@ -51,7 +54,7 @@ record RunReport(
     /** Errors that differ in numbers alone. */
     record ErrorClass(long times, String id, String error) {}
 
-    static RunReport of(Dataset<Row> output, double seconds) {
+    static RunReport of(Dataset<Row> output, double seconds, List<WaveRecord> before) {
         Row total = output.agg(
                         count(lit(1)),
                         totalOf(ofStatus("truncated")),
@@ -78,6 +81,7 @@ record RunReport(
                 total.getLong(9),
                 total.getLong(10),
                 seconds,
+                before,
                 total.getLong(2) == 0 ? List.of() : errorClasses(output));
     }
 
@@ -129,12 +133,7 @@ record RunReport(
                 errors);
         String shared = sharedTokens == 0 ? "" : " (" + sharedTokens + " of them computed for another row)";
         line(out, "tokens", "%d prompt%s, %d output", promptTokens, shared, outputTokens);
-        line(
-                out,
-                "speed",
-                "%.0f tokens/s, of these %.1f output tokens/s",
-                (promptTokens - sharedTokens + outputTokens) / seconds,
-                outputTokens / seconds);
+        printSpeed(out);
         line(
                 out,
                 "time",
@@ -158,6 +157,21 @@ record RunReport(
         }
         line(out, "output", "%s", path);
         out.flush();
+    }
+
+    /** Of what this job has computed. */
+    private void printSpeed(PrintWriter out) {
+        long there = before.stream().mapToLong(WaveRecord::documents).sum();
+        if (there > 0) {
+            line(out, "resumed", "%d documents in %d waves were there", there, before.size());
+        }
+        long computed = promptTokens - sharedTokens + outputTokens - tokens(WaveRecord::computedTokens);
+        long output = outputTokens - tokens(WaveRecord::outputTokens);
+        line(out, "speed", "%.0f tokens/s, of these %.1f output tokens/s", computed / seconds, output / seconds);
+    }
+
+    private long tokens(ToLongFunction<WaveRecord> counted) {
+        return before.stream().mapToLong(counted).sum();
     }
 
     private static void line(PrintWriter out, String name, String format, Object... values) {

@@ -76,6 +76,7 @@ final class WaveTotals {
                 (Long) values.get("truncated"),
                 (Long) values.get("errors"),
                 (Long) values.get("prompt"),
+                (Long) values.get("shared"),
                 (Long) values.get("output"),
                 started.toString(),
                 Duration.between(started, Instant.now()).toMillis() / 1e3);
@@ -87,6 +88,7 @@ final class WaveTotals {
             total(prefix -> when(status(prefix, "truncated"), 1)).as("truncated"),
             total(prefix -> when(status(prefix, "error"), 1)).as("errors"),
             total(prefix -> col(prefix + "prompt_tokens")).as("prompt"),
+            total(prefix -> col(prefix + "usage.shared_tokens")).as("shared"),
             total(prefix -> col(prefix + "output_tokens")).as("output")
         };
     }

@@ -123,7 +123,10 @@ class ResumeTest extends JobFixture {
         Files.delete(wave(1).resolve("_SUCCESS"));
         delete(record(2));
         Map<String, Object> files = files();
-        succeed(WAVES);
+        CommandRun resumed = generate(input, output, WAVES);
+        assertThat(resumed.out())
+                .containsPattern("documents +10: 10 ok")
+                .containsPattern("resumed +[67] documents in 3 waves were there");
         assertThat(results()).isEqualTo(undisturbed);
         assertThat(record(1)).exists();
         assertThat(record(2)).exists();

@@ -78,7 +78,8 @@ public final class NosaConf implements Serializable {
     public static NosaConf ofSession(SparkSession spark) {
         NosaConf conf = new NosaConf(new TreeMap<>());
         CollectionConverters.asJava(spark.conf().getAll()).forEach((key, value) -> {
-            if (key.startsWith(PREFIX)) {
+            boolean ofCluster = PluginConf.CLUSTER_KEYS.contains(key) || StageResources.KEYS.contains(key);
+            if (key.startsWith(PREFIX) && !ofCluster) {
                 conf.add(PREFIX, key.substring(PREFIX.length()), value, names(true));
             }
         });

@@ -1,6 +1,7 @@
 package dev.nosa.spark;
 
 import java.util.Optional;
+import java.util.Set;
 import org.apache.spark.SparkConf;
 
 /** Settings of {@link NosaPlugin} in Spark's configuration. */
@@ -15,6 +16,9 @@ record PluginConf(Optional<String> model, long logSeconds, long reportSeconds) {
     static final String REPORT_INTERVAL = "spark.nosa.metrics.interval";
 
     static final String REPORT_INTERVAL_DEFAULT = "10s";
+
+    /** Settings that are no options of a function. */
+    static final Set<String> CLUSTER_KEYS = Set.of(LOG_INTERVAL, REPORT_INTERVAL);
 
     static PluginConf of(SparkConf conf) {
         long log = conf.getTimeAsSeconds(LOG_INTERVAL, LOG_INTERVAL_DEFAULT);

@@ -2,6 +2,7 @@ package dev.nosa.spark;
 
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaRDD;
@@ -32,6 +33,9 @@ record StageResources(int cores, String memory, String overhead, String discover
     private static final String MEMORY = "spark.nosa.stage.memory";
     private static final String SCRIPT = "spark.nosa.stage.gpu.discoveryScript";
     private static final String VENDOR = "spark.nosa.stage.gpu.vendor";
+
+    static final Set<String> KEYS = Set.of(ENABLED, OVERHEAD, CORES, MEMORY, SCRIPT, VENDOR);
+
     private static final String GPU = "gpu";
     private static final long MIB = 1L << 20;
 

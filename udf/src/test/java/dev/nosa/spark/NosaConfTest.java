@@ -1,6 +1,7 @@
 package dev.nosa.spark;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.lang.reflect.Modifier;
 import java.util.Arrays;
@@ -14,8 +15,16 @@ import org.junit.jupiter.api.Test;
 
 class NosaConfTest {
     /** What a function sets itself, or has no use for. */
-    private static final List<String> NO_OPTIONS =
-            List.of("textColumn", "idColumn", "errorColumn", "passThrough", "progress", "engine");
+    private static final List<String> NO_OPTIONS = List.of(
+            "textColumn",
+            "idColumn",
+            "errorColumn",
+            "passThrough",
+            "progress",
+            "engine",
+            "prompts",
+            "promptColumns",
+            "dedupe");
 
     private final SparkSession session = LocalSpark.session().newSession();
 
@@ -42,6 +51,16 @@ class NosaConfTest {
                 .isEqualTo(Map.of("maxBatch", "8", "model", "m", "failOnError", "TRUE"));
         assertThat(conf.failOnError()).isFalse();
         assertThat(conf.toMap()).isEqualTo(Map.of("maxBatch", "4", "model", "m"));
+    }
+
+    @Test
+    void settingsOfTheClusterAreNoOptions() {
+        PluginConf.CLUSTER_KEYS.forEach(key -> session.conf().set(key, "60s"));
+        StageResources.KEYS.forEach(key -> session.conf().set(key, "x"));
+        assertThat(NosaConf.ofSession(session).toMap()).isEmpty();
+        session.conf().set("spark.nosa.log.intervall", "1s");
+        assertThatThrownBy(() -> NosaConf.ofSession(session))
+                .hasMessageStartingWith("there is no option spark.nosa.log.intervall; the nearest is spark.nosa.");
     }
 
     @Test
