@@ -102,7 +102,8 @@ class PromptsTest extends JobFixture {
         assertThat(run(input, rows, "--max-error-rate=0.5").code()).isZero();
 
         Map<String, Row> written = read(output);
-        assertThat(written.get("a").schema().fieldNames()).containsExactly("id", "title", "summary", "topic", "about");
+        assertThat(written.get("a").schema().fieldNames())
+                .containsExactly("id", "title", "summary", "topic", "about", "wave");
         answers(rows).forEach((key, row) -> {
             Row column = written.get(row.<String>getAs("id")).getAs(row.<String>getAs("prompt"));
             for (String field : List.of("generation", "status", "error", "finish_reason", "prompt_tokens")) {

@@ -126,7 +126,7 @@ class ResumeTest extends JobFixture {
         CommandRun resumed = generate(input, output, WAVES);
         assertThat(resumed.out())
                 .containsPattern("documents +10: 10 ok")
-                .containsPattern("resumed +[67] documents in 3 waves were there");
+                .containsPattern("resumed +[78] documents in 3 waves were there");
         assertThat(results()).isEqualTo(undisturbed);
         assertThat(record(1)).exists();
         assertThat(record(2)).exists();
