@@ -88,10 +88,11 @@ record DocumentRun(
     /** Rows of other plans' waves lie in the range of this one's buckets too. */
     private Dataset<Row> rowsOf(Wave wave, Dataset<Row> documents) {
         Dataset<Row> inRange = documents.filter(wave.holds());
-        for (int other : folder.committedOfOtherPlans(wave.plan())) {
-            inRange = without(inRange, sink.read(spark(), other));
-        }
-        return inRange;
+        List<Integer> others = folder.committedOfOtherPlans(wave.plan());
+        return others.isEmpty()
+                ? inRange
+                : without(
+                        inRange, sink.read(spark()).filter(col(WaveSink.COLUMN).isin(others.toArray())));
     }
 
     private static Dataset<Row> without(Dataset<Row> documents, Dataset<Row> results) {

@@ -12,11 +12,13 @@ final class OutputFolder {
     private final FileSystem fs;
     private final Path target;
     private final Path work;
+    private final boolean overwrites;
 
-    private OutputFolder(FileSystem fs, Path target, Path work) {
+    private OutputFolder(FileSystem fs, Path target, Path work, boolean overwrites) {
         this.fs = fs;
         this.target = target;
         this.work = work;
+        this.overwrites = overwrites;
     }
 
     /** Checks that the output may be written, and changes nothing. */
@@ -31,12 +33,12 @@ final class OutputFolder {
             boolean replace = false;
             if (fs.exists(target)) {
                 requireMode(options, fs, target);
-                replace = options.overwrites();
+                replace = options.overwrites() && !isUnfinished(fs, target);
             }
             requireWritable(fs, target.getParent());
             // Readers skip names that begin with a dot.
             Path work = replace ? new Path(target.getParent(), "." + target.getName() + ".new") : target;
-            return new OutputFolder(fs, target, work);
+            return new OutputFolder(fs, target, work, options.overwrites());
         } catch (IOException | IllegalArgumentException e) {
             throw new UsageException("cannot write " + options.output + ": " + e.getMessage(), "--output", e);
         }
@@ -54,6 +56,16 @@ final class OutputFolder {
                             + " exists and is no run to go on with; take another path or --output-mode overwrite",
                     "--output");
         }
+    }
+
+    /** There is nothing to keep until it is replaced. */
+    private static boolean isUnfinished(FileSystem fs, Path target) throws IOException {
+        return fs.exists(new Path(target, RunFolder.STATE)) && !fs.exists(new Path(target, WaveSink.SUCCESS));
+    }
+
+    /** Whether what is there may go. */
+    boolean overwrites() {
+        return overwrites;
     }
 
     FileSystem fs() {

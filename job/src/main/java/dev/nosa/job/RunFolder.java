@@ -65,7 +65,7 @@ final class RunFolder implements AutoCloseable {
                 new RunFolder(output, sink, lock, spark.sparkContext().hadoopConfiguration());
         boolean opened = false;
         try {
-            folder.load(settings, input, options.incremental);
+            folder.load(settings, input, options.incremental, spark);
             folder.recover(spark, totals);
             opened = true;
             return folder;
@@ -76,19 +76,27 @@ final class RunFolder implements AutoCloseable {
         }
     }
 
-    private void load(Map<String, String> settings, InputState input, boolean incremental) throws IOException {
+    private void load(Map<String, String> settings, InputState input, boolean incremental, SparkSession spark)
+            throws IOException {
         Path file = new Path(state, "manifest.json");
-        Manifest found = fs.exists(file) ? json.read(file, Manifest.class) : null;
-        if (found != null && fs.exists(wavesFolder())) {
-            for (FileStatus record :
-                    fs.listStatus(wavesFolder(), path -> path.getName().matches("\\d+\\.json"))) {
-                WaveRecord wave = json.read(record.getPath(), WaveRecord.class);
-                records.put(wave.wave(), wave);
+        Manifest found = null;
+        try {
+            found = fs.exists(file) ? json.read(file, Manifest.class) : null;
+            readRecords();
+        } catch (UsageException damaged) {
+            if (!output.overwrites()) {
+                throw damaged;
             }
         }
-        List<String> differences = found == null ? List.of() : found.differences(settings);
-        inputChanged = found != null && !found.input().equals(input);
-        if (found == null || records.isEmpty() && (!differences.isEmpty() || inputChanged)) {
+        if (found == null) {
+            requireNothingElse();
+            beginAnew(settings, input);
+            return;
+        }
+        List<String> differences = found.differences(settings);
+        inputChanged = !found.input().equals(input);
+        boolean mayGo = output.overwrites() || isEmpty(found, spark);
+        if (mayGo && (!differences.isEmpty() || inputChanged)) {
             beginAnew(settings, input);
             return;
         }
@@ -111,13 +119,50 @@ final class RunFolder implements AutoCloseable {
                 found.version(), found.run(), found.created(), found.ids(), settings, input, found.plans());
     }
 
-    /** Of an earlier job there is nothing to keep: it has committed no wave. */
+    private void readRecords() throws IOException {
+        if (!fs.exists(wavesFolder())) {
+            return;
+        }
+        for (FileStatus record :
+                fs.listStatus(wavesFolder(), path -> path.getName().matches("\\d+\\.json"))) {
+            WaveRecord wave = json.read(record.getPath(), WaveRecord.class);
+            records.put(wave.wave(), wave);
+        }
+    }
+
+    /** A folder of results whose manifest was deleted is nothing to be deleted too. */
+    private void requireNothingElse() throws IOException {
+        boolean results = !records.isEmpty();
+        for (FileStatus child : fs.listStatus(output.work())) {
+            results |= child.getPath().getName().startsWith(WaveSink.PREFIX);
+        }
+        if (results && !output.overwrites()) {
+            throw new UsageException(
+                    output.target() + " holds waves, but no " + STATE
+                            + "/manifest.json that says of what run; put it back"
+                            + " from a copy, take another path, or --output-mode overwrite",
+                    "--output");
+        }
+    }
+
+    /** Whether an earlier job has committed no wave. */
+    private boolean isEmpty(Manifest found, SparkSession spark) throws IOException {
+        for (Wave wave : found.waves()) {
+            if (records.containsKey(wave.number()) || sink.isThere(spark, wave.number())) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     private void beginAnew(Map<String, String> settings, InputState input) throws IOException {
         for (FileStatus child : fs.listStatus(output.work())) {
             if (!child.getPath().equals(state)) {
                 fs.delete(child.getPath(), true);
             }
         }
+        fs.delete(wavesFolder(), true);
+        records.clear();
         inputChanged = false;
         manifest = new Manifest(
                 Manifest.VERSION,
@@ -221,7 +266,7 @@ final class RunFolder implements AutoCloseable {
 
     /** Marks the run as done, for what waits for it, and puts it in the place of what it replaces. */
     void complete() throws IOException {
-        fs.create(new Path(output.work(), "_SUCCESS"), true).close();
+        fs.create(new Path(output.work(), WaveSink.SUCCESS), true).close();
         lock.close();
         output.publish();
     }

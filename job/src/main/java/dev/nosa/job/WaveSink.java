@@ -16,7 +16,8 @@ class WaveSink {
 
     static final String PREFIX = COLUMN + "=";
 
-    private static final String SUCCESS = "_SUCCESS";
+    /** Of a wave, and of a run: all of it is there. */
+    static final String SUCCESS = "_SUCCESS";
 
     private final FileSystem fs;
     private final Path root;

@@ -171,6 +171,35 @@ class ResumeTest extends JobFixture {
     }
 
     @Test
+    void wavesWithoutAManifestAreNotTouched() throws IOException {
+        succeed(WAVES);
+        Files.delete(output.resolve("_nosa/manifest.json"));
+        Map<String, Object> files = files();
+        assertThat(generate(input, output, WAVES).usageError())
+                .contains("holds waves, but no _nosa/manifest.json")
+                .endsWith("(--output)");
+        assertThat(files()).isEqualTo(files);
+    }
+
+    @Test
+    void overwritingGoesOnWithItsOwnUnfinishedRunAndReplacesAnother() throws IOException {
+        succeed(WAVES, "--output-mode=overwrite");
+        Map<String, List<Object>> before = results();
+        Files.delete(output.resolve("_SUCCESS"));
+        delete(record(1));
+        Files.delete(wave(1).resolve("_SUCCESS"));
+        Map<String, Object> files = files();
+        succeed(WAVES, "--output-mode=overwrite");
+        assertThat(results()).isEqualTo(before);
+        files.keySet().removeIf(file -> file.startsWith("wave=00001"));
+        assertThat(files()).containsAllEntriesOf(files);
+
+        Files.delete(output.resolve("_SUCCESS"));
+        succeed(WAVES, "--output-mode=overwrite", "--max-new-tokens=3");
+        assertThat(results()).hasSize(10).isNotEqualTo(before);
+    }
+
+    @Test
     void newRowsAreTakenOnRequest() throws IOException {
         succeed(WAVES);
         Map<String, List<Object>> before = results();
