@@ -110,17 +110,17 @@ class FaultsTest {
             return generate()
                     .maxNewTokens(50_000)
                     .build()
-                    .transform(documents(4))
+                    .transform(documents(400))
                     .collectAsList();
         });
-        await(() -> counts().get("running") == 4 && counts().get("tokens_decoded") > 20);
+        await(() -> counts().get("running") > 0 && grown(before, "tokens_decoded") > 20);
         assertThat(counts().get("host_blocks_used")).isPositive();
 
         spark.sparkContext().cancelJobGroup("to-kill");
 
         assertThatThrownBy(() -> job.orTimeout(20, TimeUnit.SECONDS).join()).hasMessageContaining("cancelled");
         await(() -> counts().get("running") == 0 && counts().get("host_blocks_used") == 0);
-        assertThat(grown(before, "errors_cancelled")).isEqualTo(4);
+        assertThat(grown(before, "errors_cancelled")).isPositive();
     }
 
     private static void await(BooleanSupplier condition) throws InterruptedException {
