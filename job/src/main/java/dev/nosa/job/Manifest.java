@@ -31,10 +31,10 @@ record Manifest(
         plans = List.copyOf(plans);
     }
 
-    Manifest with(InputState newInput, DocumentIds.Kind newIds, WavePlan plan) {
+    Manifest with(DocumentIds.Kind newIds, WavePlan plan) {
         List<WavePlan> all = new ArrayList<>(plans);
         all.add(plan);
-        return new Manifest(version, run, created, newIds, settings, newInput, all);
+        return new Manifest(version, run, created, newIds, settings, input, all);
     }
 
     List<Wave> waves() {

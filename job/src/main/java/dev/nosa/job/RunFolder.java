@@ -3,7 +3,6 @@ package dev.nosa.job;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -215,7 +214,7 @@ final class RunFolder implements AutoCloseable {
 
     /** Adds waves to do, and keeps what they were made of. */
     void plan(WavePlan plan, DocumentIds.Kind ids) throws IOException {
-        manifest = manifest.with(manifest.input(), ids, plan);
+        manifest = manifest.with(ids, plan);
         writeManifest();
     }
 
@@ -277,8 +276,7 @@ final class RunFolder implements AutoCloseable {
         if (!fs.exists(state)) {
             return; // complete, and moved
         }
-        Collection<WaveRecord> done = committed();
-        if (done.isEmpty()) {
+        if (committed().isEmpty()) {
             lock.check();
             fs.delete(output.work(), true);
         }

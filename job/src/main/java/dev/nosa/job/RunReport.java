@@ -86,12 +86,12 @@ record RunReport(
     }
 
     /** 1 where the status is {@code status}, else null. */
-    static Column ofStatus(String status) {
+    private static Column ofStatus(String status) {
         return when(col("status").equalTo(status), 1);
     }
 
     /** The sum, 0 of nothing. */
-    static Column totalOf(Column values) {
+    private static Column totalOf(Column values) {
         return coalesce(sum(values), lit(0));
     }
 

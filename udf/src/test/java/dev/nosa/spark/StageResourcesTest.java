@@ -29,12 +29,12 @@ class StageResourcesTest {
                 .set("spark.nosa.stage.cores", "4")
                 .set("spark.nosa.stage.memory", "8g")
                 .set("spark.nosa.stage.memoryOverhead", "66g")
-                .set("spark.nosa.stage.gpu.discoveryScript", "/opt/find-gpus.sh")
+                .set("spark.nosa.stage.gpu.discoveryScript", "/app/find-gpus.sh")
                 .set("spark.nosa.stage.gpu.vendor", "nvidia.com");
         ResourceProfile profile = StageResources.of(conf).orElseThrow().profile();
         ExecutorResourceRequest gpu = profile.executorResourcesJMap().get("gpu");
         assertThat(gpu.amount()).isEqualTo(1);
-        assertThat(gpu.discoveryScript()).isEqualTo("/opt/find-gpus.sh");
+        assertThat(gpu.discoveryScript()).isEqualTo("/app/find-gpus.sh");
         assertThat(gpu.vendor()).isEqualTo("nvidia.com");
         assertThat(profile.executorResourcesJMap().get("cores").amount()).isEqualTo(4);
         assertThat(profile.executorResourcesJMap().get("memory").amount()).isEqualTo(8 * 1024);
