@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.nosa.backend.cpu.SgemmPeak;
 import dev.nosa.checkpoint.Checkpoint;
 import dev.nosa.checkpoint.Checkpoints;
+import dev.nosa.engine.EngineConfig;
 import dev.nosa.model.ModelConfig;
 import dev.nosa.model.ModelConfigParser;
 import dev.nosa.runner.RunnerBench;
@@ -30,8 +31,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "bench",
         description =
-                "Measures prefill and decode of every attention mode on the CPU, of one mode on a GPU (--shape), or the"
-                        + " Spark job against the bare engine.",
+                "Measures prefill and decode of every attention mode on the CPU, of one mode on a GPU (--shape), the"
+                        + " Spark job against the bare engine, or several prompts about one document.",
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         sortOptions = false,
@@ -122,7 +123,7 @@ final class BenchCommand implements Callable<Integer> {
             paramLabel = "BYTES",
             defaultValue = "0",
             converter = ByteSize.class,
-            description = "With --shape: pinned host memory (default: 0, what the machine has)")
+            description = "With --shape and --prompts: memory of the host tier (default: 0, what the machine has)")
     long hostKv;
 
     @Option(
@@ -155,6 +156,20 @@ final class BenchCommand implements Callable<Integer> {
             description = "Parquet file of documents for --spark (default: sample-data/documents.parquet)")
     String input;
 
+    @Option(
+            names = "--prompts",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Compare N prompts about one document of --context tokens with one prompt")
+    int prompts;
+
+    @Option(
+            names = "--load-format",
+            paramLabel = "FORMAT",
+            defaultValue = "auto",
+            description = "With --prompts: auto, or dummy for random weights (default: auto)")
+    String loadFormat;
+
     private final List<Map<String, Object>> measured = new ArrayList<>();
 
     @Override
@@ -170,6 +185,8 @@ final class BenchCommand implements Callable<Integer> {
         }
         if (shape != null) {
             device();
+        } else if (prompts > 0) {
+            new PromptsBench(promptsConfig(), prompts, context, newTokens, repeats).run(this::report);
         } else if (spark) {
             new SparkBench(model, input, newTokens, repeats, threads).run(this::report);
         } else {
@@ -203,6 +220,21 @@ final class BenchCommand implements Callable<Integer> {
                     .run(this::report);
         } catch (NumberFormatException e) {
             throw new UsageException("'" + batch + "' is neither a number nor auto", "--batch", e);
+        }
+    }
+
+    private EngineConfig promptsConfig() {
+        try {
+            return EngineConfig.builder(model)
+                    .loadFormat(loadFormat)
+                    .mode(mode == null ? null : wantedModes().get(0))
+                    .maxContext(context + PromptsBench.OWN_TOKENS + newTokens)
+                    .maxBatch(prompts + 1)
+                    .threads(threads)
+                    .hostKvBytes(hostKv)
+                    .build();
+        } catch (IllegalArgumentException e) {
+            throw UsageException.of(e);
         }
     }
 
@@ -276,9 +308,15 @@ final class BenchCommand implements Callable<Integer> {
     private String command() {
         String coreType = System.getenv("OPENBLAS_CORETYPE");
         return (coreType == null ? "" : "OPENBLAS_CORETYPE=" + coreType + " ")
-                + "nosa bench" + (spark ? " --spark" : "") + (mode == null ? "" : " --mode " + mode)
+                + "nosa bench" + (spark ? " --spark" : "") + (prompts == 0 ? "" : promptsCommand())
+                + (mode == null ? "" : " --mode " + mode)
                 + (shape == null ? "" : deviceCommand())
                 + " --context " + context + " --new-tokens " + newTokens + " --repeats " + repeats;
+    }
+
+    private String promptsCommand() {
+        return " --prompts " + prompts + (loadFormat.equals("auto") ? "" : " --load-format " + loadFormat)
+                + (hostKv == 0 ? "" : " --host-kv " + hostKv);
     }
 
     private String deviceCommand() {

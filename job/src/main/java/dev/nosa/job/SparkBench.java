@@ -115,7 +115,7 @@ final class SparkBench {
                 .parquet(output.toString());
     }
 
-    private static double median(double[] values) {
+    static double median(double[] values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);
         return sorted[sorted.length / 2];
