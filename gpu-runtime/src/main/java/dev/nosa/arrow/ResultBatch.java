@@ -110,6 +110,7 @@ public final class ResultBatch implements AutoCloseable {
         child(struct, "blocks_missed", BigIntVector.class)
                 .setSafe(rows, usage.traffic().missed());
         child(struct, "shared_tokens", IntVector.class).setSafe(rows, usage.sharedTokens());
+        child(struct, "finished_ms", BigIntVector.class).setSafe(rows, usage.finishedMillis());
     }
 
     private void scores(ListVector list, List<ResultRow.Scored> scores) {

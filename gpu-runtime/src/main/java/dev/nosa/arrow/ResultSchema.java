@@ -50,7 +50,8 @@ public final class ResultSchema {
                 field("decode_ms", DOUBLE),
                 field("blocks_selected", LONG),
                 field("blocks_missed", LONG),
-                field("shared_tokens", INT));
+                field("shared_tokens", INT),
+                field("finished_ms", LONG));
         return new Schema(List.of(
                 field(ID, TEXT),
                 result,

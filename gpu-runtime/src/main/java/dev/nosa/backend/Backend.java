@@ -13,7 +13,7 @@ import java.util.function.Function;
  * prompt was cut into chunks.
  */
 public interface Backend extends AutoCloseable {
-    String name();
+    DeviceInfo device();
 
     /** Called once by the engine thread, before everything but the uploads. */
     default void bindThread() {}
@@ -102,6 +102,9 @@ public interface Backend extends AutoCloseable {
 
     /** What each slice of the last batch moved between the tiers, over all layers; resets the counters. */
     List<KvTraffic> takeTraffic(BatchInputs batch);
+
+    /** Blocks that decode steps have fetched since the start, over all KV heads: [layers]. */
+    long[] missedByLayer();
 
     @Override
     void close();

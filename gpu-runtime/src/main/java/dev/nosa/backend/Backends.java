@@ -3,6 +3,7 @@ package dev.nosa.backend;
 import dev.nosa.backend.cpu.CpuBackend;
 import dev.nosa.backend.cuda.CudaBackend;
 import dev.nosa.backend.cuda.CudaDriver;
+import dev.nosa.backend.cuda.DeviceNeeds;
 import dev.nosa.cache.DeviceMemory;
 import dev.nosa.cache.KvLayout;
 import java.util.Optional;
@@ -70,7 +71,7 @@ public final class Backends {
 
     /** What the GPU has and needs. */
     public static DeviceMemory deviceMemory(Options options) {
-        return CudaBackend.memory(options);
+        return DeviceNeeds.of(options);
     }
 
     /** The backend of a name that {@link #resolve} gave. */

@@ -160,7 +160,8 @@ abstract class ActiveRequest implements Schedulable {
                 millis(submitted, isAdmitted ? admitted : now),
                 isAdmitted ? millis(admitted, isPrefilled ? prefilled : now) : 0,
                 isPrefilled ? millis(prefilled, now) : 0,
-                traffic);
+                traffic,
+                System.currentTimeMillis());
     }
 
     static Optional<String> refuseTokens(String what, int[] tokens, int vocabSize) {

@@ -48,7 +48,9 @@ final class EngineLoop implements Runnable {
             runner.bindThread();
             while (!inbox.isClosed()) {
                 if (!step()) {
+                    long start = System.nanoTime();
                     inbox.await();
+                    meter.waited(System.nanoTime() - start);
                 }
             }
             cancelAll();
@@ -73,7 +75,7 @@ final class EngineLoop implements Runnable {
         long start = System.nanoTime();
         List<SequenceOutput> outputs = runner.run(inputs(plan));
         scheduler.complete(plan);
-        meter.count(plan, outputs, System.nanoTime() - start);
+        meter.count(plan, outputs, System.nanoTime() - start, runner.missedByLayer());
         handOut(plan, outputs);
         publishStats();
         return true;

@@ -19,6 +19,9 @@ import dev.nosa.backend.KvTraffic;
  * @param batch sequences of the last step
  * @param stepSeconds time of the last step
  * @param slots blocks on the device per sequence, layer and KV head
+ * @param hostBlocksPeak most blocks of the host tier that were held at once
+ * @param idleSeconds between two steps, without a request that could run
+ * @param missedByLayer blocks that decode steps fetched, over all KV heads: [layers]; not to be changed
  */
 public record EngineStats(
         int running,
@@ -34,7 +37,10 @@ public record EngineStats(
         int hostBlocksTotal,
         int batch,
         double stepSeconds,
-        int slots) {
+        int slots,
+        int hostBlocksPeak,
+        double idleSeconds,
+        long[] missedByLayer) {
 
     /** Blocks replaced per KV head, layer and decode step. */
     public double turnover() {
@@ -56,6 +62,9 @@ public record EngineStats(
                 hostBlocksTotal,
                 batch,
                 stepSeconds,
-                slots);
+                slots,
+                hostBlocksPeak,
+                idleSeconds,
+                missedByLayer);
     }
 }

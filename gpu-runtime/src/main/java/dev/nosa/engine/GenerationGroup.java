@@ -8,7 +8,7 @@ import java.util.List;
  *
  * @param requests at least one
  * @param headTokens tokens at the start of all these prompts with which those of other groups begin too, such as a system
- *     message; they stay computed while the memory is not needed otherwise. 0: none. Not read on a GPU
+ *     message; they stay computed while the memory is not needed otherwise. 0: none
  */
 public record GenerationGroup(List<GenerationRequest> requests, int headTokens) {
     public GenerationGroup {

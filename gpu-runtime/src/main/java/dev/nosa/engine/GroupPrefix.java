@@ -58,12 +58,25 @@ record GroupPrefix(int head, int shared) {
         return common;
     }
 
+    /**
+     * A GPU has pages beyond the slots for one long prompt, so that what follows a fork is computed at a prompt's speed only if it
+     * or what it continues has a slot for each of its blocks.
+     */
+    private boolean isFast(int maxTokens, KvLayout layout) {
+        int own = maxTokens
+                - shared / layout.sparse().blockSize() * layout.sparse().blockSize();
+        return !layout.paged()
+                || !layout.offloads(Math.max(1, head))
+                        && (!layout.offloads(Math.max(1, shared)) || !layout.offloads(own));
+    }
+
     private boolean fits(int maxTokens, AdmissionControl admission) {
         KvLayout layout = admission.layout();
         MemoryDemand demand = MemoryDemand.ofFork(layout, shared, maxTokens);
         demand = head > 0 ? demand.plus(MemoryDemand.of(layout, head)) : demand;
         demand = shared > head ? demand.plus(MemoryDemand.ofFork(layout, head, shared)) : demand;
         return admission.refuseMemory(demand).isEmpty()
+                && isFast(maxTokens, layout)
                 && demand.rows() <= admission.budget().rows();
     }
 }

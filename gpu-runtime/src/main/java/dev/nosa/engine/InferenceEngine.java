@@ -30,8 +30,7 @@ public interface InferenceEngine extends AutoCloseable {
     /** Throws {@link IllegalStateException} with the first cause if the engine has failed or is closed. */
     void checkAlive();
 
-    /** Requests that run at once at most. */
-    int maxBatch();
+    EngineInfo info();
 
     ModelConfig model();
 

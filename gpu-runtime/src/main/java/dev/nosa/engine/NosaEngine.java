@@ -23,10 +23,7 @@ public final class NosaEngine implements InferenceEngine {
     private final ModelConfig model;
     private final Tokenizer tokenizer;
     private final AdmissionControl admission;
-    private final int maxBatch;
-    /** A GPU computes what follows a fork token by token, which is too slow for a whole document. */
-    private final boolean sharesHeads;
-
+    private final EngineInfo info;
     private final Inbox inbox;
     private final EngineLoop loop;
     private final Thread thread;
@@ -43,16 +40,19 @@ public final class NosaEngine implements InferenceEngine {
         this.tokenizer = tokenizer;
         this.closers = closers;
         String backend = ModelRunners.resolveBackend(config.backend(), config.device());
-        sharesHeads = !ModelRunners.hasDeviceMemory(backend);
         Memory memory = Memory.plan(config, model, backend);
         admission = new AdmissionControl(memory.layout(), memory.budget(), memory.maxContext());
         ModelRunner runner = runners.create(memory.layout(), memory.options());
         closers.push(runner::close);
         KvCacheManager cache = new KvCacheManager(memory.layout(), memory.budget());
-        maxBatch = memory.options().maxBatch();
+        info = new EngineInfo(
+                runner.device(),
+                memory.options().maxBatch(),
+                memory.budget().deviceBytes(),
+                memory.layout().hostBlockBytes());
         inbox = new Inbox(config.queueCapacity());
         loop = new EngineLoop(
-                inbox, new Scheduler<>(cache, maxBatch, memory.options().maxStepTokens()), cache, runner, model);
+                inbox, new Scheduler<>(cache, info.maxBatch(), memory.options().maxStepTokens()), cache, runner, model);
         thread = new Thread(loop, "nosa-engine");
         thread.setDaemon(true);
     }
@@ -134,8 +134,8 @@ public final class NosaEngine implements InferenceEngine {
     }
 
     @Override
-    public int maxBatch() {
-        return maxBatch;
+    public EngineInfo info() {
+        return info;
     }
 
     @Override
@@ -171,7 +171,7 @@ public final class NosaEngine implements InferenceEngine {
                     .ifPresentOrElse(reason -> request.complete(Outcome.error(reason)), () -> accepted.add(request));
         }
         if (!accepted.isEmpty()) {
-            GroupPrefix.of(accepted, sharesHeads ? headTokens : 0, admission).share(accepted, admission.layout());
+            GroupPrefix.of(accepted, headTokens, admission).share(accepted, admission.layout());
             inbox.submit(accepted);
         }
     }

@@ -21,13 +21,20 @@ final class StepMeter {
     private KvTraffic traffic = KvTraffic.NONE;
     private int lastBatch;
     private long lastNanos;
+    private int hostBlocksPeak;
+    private long waitedNanos;
+    private long idleNanos;
+    private long[] missedByLayer = new long[0];
 
     StepMeter(ModelConfig model) {
         headsPerToken = (long) model.layers() * model.kvHeads();
     }
 
-    void count(StepPlan<ActiveRequest> plan, List<SequenceOutput> outputs, long nanos) {
+    void count(StepPlan<ActiveRequest> plan, List<SequenceOutput> outputs, long nanos, long[] layerMisses) {
         steps++;
+        missedByLayer = layerMisses;
+        idleNanos += waitedNanos;
+        waitedNanos = 0;
         lastBatch = plan.shares().size();
         lastNanos = nanos;
         int planPrefill = plan.prefillTokens();
@@ -44,7 +51,13 @@ final class StepMeter {
         }
     }
 
+    /** Nothing could run for so long; it counts once something does again. */
+    void waited(long nanos) {
+        waitedNanos += steps > 0 ? nanos : 0;
+    }
+
     EngineStats stats(int running, KvCacheManager cache) {
+        hostBlocksPeak = Math.max(hostBlocksPeak, cache.hostBlocksTotal() - cache.hostBlocksFree());
         return new EngineStats(
                 running,
                 0,
@@ -59,6 +72,9 @@ final class StepMeter {
                 cache.hostBlocksTotal(),
                 lastBatch,
                 lastNanos / NANOS_PER_SECOND,
-                cache.layout().slots());
+                cache.layout().slots(),
+                hostBlocksPeak,
+                idleNanos / NANOS_PER_SECOND,
+                missedByLayer);
     }
 }

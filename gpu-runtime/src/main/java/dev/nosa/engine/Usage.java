@@ -12,6 +12,7 @@ import dev.nosa.backend.KvTraffic;
  * @param prefillMillis wall time from admission to the prompt's last chunk
  * @param decodeMillis wall time from there to the end
  * @param traffic blocks and bytes between the KV tiers
+ * @param finishedMillis when it ended, UTC, since 1970
  */
 public record Usage(
         int promptTokens,
@@ -20,4 +21,5 @@ public record Usage(
         double queuedMillis,
         double prefillMillis,
         double decodeMillis,
-        KvTraffic traffic) {}
+        KvTraffic traffic,
+        long finishedMillis) {}

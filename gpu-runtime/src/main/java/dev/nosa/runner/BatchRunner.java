@@ -2,6 +2,7 @@ package dev.nosa.runner;
 
 import dev.nosa.backend.Backend;
 import dev.nosa.backend.BatchInputs;
+import dev.nosa.backend.DeviceInfo;
 import dev.nosa.backend.KvTraffic;
 import dev.nosa.backend.TokenChoice;
 import dev.nosa.model.LlamaModel;
@@ -74,6 +75,16 @@ final class BatchRunner implements ModelRunner {
             outputs.add(new SequenceOutput(result.token, result.logProbs, traffic.get(i), result.error));
         }
         return outputs;
+    }
+
+    @Override
+    public DeviceInfo device() {
+        return backend.device();
+    }
+
+    @Override
+    public long[] missedByLayer() {
+        return backend.missedByLayer();
     }
 
     /** Logits of all rows. */

@@ -1,5 +1,6 @@
 package dev.nosa.runner;
 
+import dev.nosa.backend.DeviceInfo;
 import java.util.List;
 
 /**
@@ -10,6 +11,8 @@ import java.util.List;
 public interface ModelRunner extends AutoCloseable {
     /** Called once by the thread that calls all other methods but {@link #close}, before them. */
     void bindThread();
+
+    DeviceInfo device();
 
     /** Reserves {@code row}'s device state for a sequence of at most {@code maxTokens} tokens. */
     void open(int row, int maxTokens);
@@ -25,6 +28,9 @@ public interface ModelRunner extends AutoCloseable {
      * sequence's, and ends the engine.
      */
     List<SequenceOutput> run(List<SequenceInput> batch);
+
+    /** Blocks that decode steps have fetched since the start, over all KV heads: [layers]. */
+    long[] missedByLayer();
 
     /** Frees the row's device state. */
     void release(int row);

@@ -17,7 +17,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class ResultBatchTest {
-    private static final Usage USAGE = new Usage(11, 3, 7, 0.5, 20.25, 300.125, new KvTraffic(60, 9, 0, 0));
+    private static final Usage USAGE =
+            new Usage(11, 3, 7, 0.5, 20.25, 300.125, new KvTraffic(60, 9, 0, 0), 1_790_000_000_123L);
 
     private final BufferAllocator allocator = new RootAllocator();
 
@@ -41,7 +42,7 @@ class ResultBatchTest {
                         "output_tokens: Int(32, true)",
                         "usage: Struct<queued_ms: FloatingPoint(DOUBLE), prefill_ms: FloatingPoint(DOUBLE), decode_ms:"
                                 + " FloatingPoint(DOUBLE), blocks_selected: Int(64, true), blocks_missed: Int(64,"
-                                + " true), shared_tokens: Int(32, true)>");
+                                + " true), shared_tokens: Int(32, true), finished_ms: Int(64, true)>");
     }
 
     @Test
@@ -79,7 +80,9 @@ class ResultBatchTest {
                             "blocks_missed",
                             9L,
                             "shared_tokens",
-                            3));
+                            3,
+                            "finished_ms",
+                            1_790_000_000_123L));
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.nosa.engine;
 
+import dev.nosa.backend.DeviceInfo;
 import dev.nosa.backend.KvTraffic;
 import dev.nosa.cache.BlockTable;
 import dev.nosa.cache.KvLayout;
@@ -38,6 +39,16 @@ final class FakeRunner implements ModelRunner {
 
     @Override
     public void bindThread() {}
+
+    @Override
+    public DeviceInfo device() {
+        return new DeviceInfo("fake", "none", 0);
+    }
+
+    @Override
+    public long[] missedByLayer() {
+        return new long[layout.layers()];
+    }
 
     FakeRunner(KvLayout layout, MemoryBudget budget, int maxStepTokens) {
         this.layout = layout;

@@ -378,7 +378,13 @@ class CudaRunnerGpuTest {
                 assertThat(gpu.decode(2, tokens, length, end)).as(what).isDeepEqualTo(first);
                 float[][] scored = gpu.prefill(3, tokens, length, end, 33);
                 assertNear("chunks of a " + what, scored, cpu, length, shape, mode);
-                assertNear("parent of a " + what, gpu.decode(0, tokens, length, end), cpu, length, shape, mode);
+                int half = length + DECODED / 2;
+                assertNear("parent of a " + what, gpu.decode(0, tokens, length, half), cpu, length, shape, mode);
+                gpu.fork(0, 4, half); // of a row that has slots
+                float[][] behind = gpu.prefill(4, tokens, half, end, 20);
+                float[][] rest = Arrays.copyOfRange(expected, half, end);
+                assertNear("chunks behind decodes of a " + what, behind, rest, half, shape, mode);
+                assertNear("parent again of a " + what, gpu.decode(0, tokens, half, end), rest, half, shape, mode);
             }
         }
     }

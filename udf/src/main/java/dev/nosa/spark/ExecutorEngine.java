@@ -57,7 +57,7 @@ public final class ExecutorEngine {
         return Figures.of(
                 INSTANCE.counters,
                 engine.map(InferenceEngine::stats),
-                engine.map(InferenceEngine::maxBatch).orElse(0));
+                engine.map(running -> running.info().maxBatch()).orElse(0));
     }
 
     static Map<String, ResourceInformation> resources() {

@@ -4,7 +4,9 @@ import dev.nosa.engine.InferenceEngine;
 import dev.nosa.spark.metrics.ErrorClass;
 import dev.nosa.spark.metrics.WorkCounters;
 import dev.nosa.tokenizer.ChatTemplate;
+import java.time.Instant;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** An engine with what the tasks of its JVM share beside it. Safe from any thread. */
@@ -12,6 +14,8 @@ final class HostedModel {
     private final InferenceEngine engine;
     private final Optional<ChatTemplate> chat;
     private final WorkCounters counters = ExecutorEngine.counters();
+    private final String name = UUID.randomUUID().toString();
+    private final Instant started = Instant.now();
     private final AtomicInteger tasks = new AtomicInteger();
 
     HostedModel(InferenceEngine engine, Optional<ChatTemplate> chat) {
@@ -21,6 +25,10 @@ final class HostedModel {
 
     InferenceEngine engine() {
         return engine;
+    }
+
+    EngineReport report() {
+        return EngineReport.of(name, started, engine);
     }
 
     Optional<ChatTemplate> chat() {
@@ -58,6 +66,6 @@ final class HostedModel {
     /** Requests that each task may have in flight: together twice the batch, so that it is refilled without a wait. */
     int window() {
         int sharers = Math.max(1, tasks.get());
-        return Math.max(1, (2 * engine.maxBatch() + sharers - 1) / sharers);
+        return Math.max(1, (2 * engine.info().maxBatch() + sharers - 1) / sharers);
     }
 }

@@ -52,6 +52,14 @@ final class KnownResults {
                 failed ? ResultRow.ERROR : truncated ? ResultRow.TRUNCATED : ResultRow.OK,
                 result.error(),
                 result.finishReason(),
-                new Usage(usage.promptTokens(), usage.promptTokens(), usage.outputTokens(), 0, 0, 0, KvTraffic.NONE));
+                new Usage(
+                        usage.promptTokens(),
+                        usage.promptTokens(),
+                        usage.outputTokens(),
+                        0,
+                        0,
+                        0,
+                        KvTraffic.NONE,
+                        usage.finishedMillis()));
     }
 }

@@ -99,6 +99,9 @@ final class PartitionGenerator implements Iterator<Row>, AutoCloseable {
         if (!closed) {
             closed = true;
             model.leave();
+            if (progress != null) {
+                progress.add(model.report());
+            }
             model.counters()
                     .add(
                             ErrorClass.CANCELLED,

@@ -2,6 +2,7 @@ package dev.nosa.spark;
 
 import dev.nosa.arrow.ResultRow;
 import java.io.Serializable;
+import java.util.List;
 import java.util.Locale;
 import org.apache.spark.SparkContext;
 import org.apache.spark.util.LongAccumulator;
@@ -29,6 +30,7 @@ public final class RunProgress implements Serializable {
     private final LongAccumulator decodeMillis;
     private final LongAccumulator blocksSelected;
     private final LongAccumulator blocksMissed;
+    private final EngineReports engines = new EngineReports();
 
     public RunProgress(SparkContext context) {
         documents = context.longAccumulator(DOCUMENTS);
@@ -40,6 +42,7 @@ public final class RunProgress implements Serializable {
         decodeMillis = context.longAccumulator("nosa decode ms");
         blocksSelected = context.longAccumulator("nosa blocks selected");
         blocksMissed = context.longAccumulator("nosa blocks missed");
+        context.register(engines);
     }
 
     void add(ResultRow row) {
@@ -54,6 +57,16 @@ public final class RunProgress implements Serializable {
             blocksSelected.add(row.usage().traffic().selected());
             blocksMissed.add(row.usage().traffic().missed());
         }
+    }
+
+    /** A task ends. */
+    void add(EngineReport engine) {
+        engines.add(engine);
+    }
+
+    /** What each engine that ran a task was when its last one ended. */
+    public List<EngineReport> engines() {
+        return engines.value();
     }
 
     public long documents() {

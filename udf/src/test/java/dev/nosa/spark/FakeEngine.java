@@ -1,6 +1,8 @@
 package dev.nosa.spark;
 
+import dev.nosa.backend.DeviceInfo;
 import dev.nosa.backend.KvTraffic;
+import dev.nosa.engine.EngineInfo;
 import dev.nosa.engine.EngineStats;
 import dev.nosa.engine.FinishReason;
 import dev.nosa.engine.GenerationGroup;
@@ -76,8 +78,8 @@ final class FakeEngine implements InferenceEngine {
     }
 
     @Override
-    public int maxBatch() {
-        return MAX_BATCH;
+    public EngineInfo info() {
+        return new EngineInfo(new DeviceInfo("fake", "none", 80), MAX_BATCH, 70, 10);
     }
 
     HostedModel hosted() {
@@ -176,7 +178,24 @@ final class FakeEngine implements InferenceEngine {
 
     @Override
     public EngineStats stats() {
-        return new EngineStats(3, 2, 10, 700, 50, 1.5, 0.5, 100, new KvTraffic(40, 4, 4096, 2048), 5, 20, 3, 0.025, 16);
+        return new EngineStats(
+                3,
+                2,
+                10,
+                700,
+                50,
+                1.5,
+                0.5,
+                100,
+                new KvTraffic(40, 4, 4096, 2048),
+                5,
+                20,
+                3,
+                0.025,
+                16,
+                15,
+                0.25,
+                new long[] {3, 1});
     }
 
     @Override
@@ -185,6 +204,6 @@ final class FakeEngine implements InferenceEngine {
     }
 
     private static Usage usage(int promptTokens, int outputTokens) {
-        return new Usage(promptTokens, 0, outputTokens, 1, 2, 3, new KvTraffic(40, 4, 0, 0));
+        return new Usage(promptTokens, 0, outputTokens, 1, 2, 3, new KvTraffic(40, 4, 0, 0), 1_790_000_000_000L);
     }
 }

@@ -16,8 +16,24 @@ class ProgressLogTest {
     private final ProgressLog log = new ProgressLog(0);
 
     private Optional<String> line(int steps, long prompt, long output, KvTraffic traffic, int seconds) {
-        EngineStats engine =
-                new EngineStats(3, 2, steps, prompt, output, steps * 0.03, steps * 0.01, 1, traffic, 1, 1, 3, 0.1, 16);
+        EngineStats engine = new EngineStats(
+                3,
+                2,
+                steps,
+                prompt,
+                output,
+                steps * 0.03,
+                steps * 0.01,
+                1,
+                traffic,
+                1,
+                1,
+                3,
+                0.1,
+                16,
+                0,
+                0,
+                new long[0]);
         return log.line(Figures.of(work, Optional.of(engine), 8), TimeUnit.SECONDS.toNanos(seconds));
     }
 

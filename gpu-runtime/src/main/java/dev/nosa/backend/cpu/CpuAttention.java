@@ -35,6 +35,9 @@ final class CpuAttention implements AutoCloseable {
     private final float queryScale;
     private float[] cis = new float[0];
     private Traffic[] traffic = new Traffic[0];
+    private final long[] missedByLayer;
+    /** Of the batch, in the layers before. */
+    private long missedBefore;
 
     /** Counters of one slice and KV head, written by one worker at a time. */
     static final class Traffic {
@@ -58,6 +61,7 @@ final class CpuAttention implements AutoCloseable {
         this.threads = threads;
         this.workers = workers;
         sparse = store.layout().sparse();
+        missedByLayer = new long[store.layout().layers()];
         rotary = new Rotary(shape);
         scores = new BlockScores[workers.length];
         attention = new BlockAttention[workers.length];
@@ -85,6 +89,7 @@ final class CpuAttention implements AutoCloseable {
                 append(layer, task % heads, slice, qkv, workers[worker], traffic[task]);
             }
         });
+        countMisses(layer);
         for (int s = 0; s < slices.size(); s++) {
             if (!slices.get(s).decode()) {
                 prefill(layer, slices.get(s), qkv, out, Arrays.copyOfRange(traffic, s * heads, (s + 1) * heads));
@@ -92,9 +97,24 @@ final class CpuAttention implements AutoCloseable {
         }
     }
 
+    private void countMisses(int layer) {
+        long total = 0;
+        for (Traffic part : traffic) {
+            total += part.missed;
+        }
+        missedByLayer[layer] += total - missedBefore;
+        missedBefore = total;
+    }
+
+    /** Blocks that decodes have fetched in each layer. */
+    long[] missedByLayer() {
+        return missedByLayer.clone();
+    }
+
     private void prepareTraffic(int count) {
         if (traffic.length != count) {
             traffic = new Traffic[count];
+            missedBefore = 0;
             for (int i = 0; i < count; i++) {
                 traffic[i] = new Traffic();
             }
@@ -250,6 +270,7 @@ final class CpuAttention implements AutoCloseable {
             all.add(sum);
         }
         traffic = new Traffic[0];
+        missedBefore = 0;
         return all;
     }
 

@@ -3,6 +3,7 @@ package dev.nosa.backend.cpu;
 import dev.nosa.backend.AttentionShape;
 import dev.nosa.backend.Backend;
 import dev.nosa.backend.BatchInputs;
+import dev.nosa.backend.DeviceInfo;
 import dev.nosa.backend.ImportanceWeights;
 import dev.nosa.backend.KvStore;
 import dev.nosa.backend.KvTraffic;
@@ -58,8 +59,8 @@ public final class CpuBackend implements Backend {
     }
 
     @Override
-    public String name() {
-        return "cpu";
+    public DeviceInfo device() {
+        return new DeviceInfo("cpu", workers.length + " CPU threads", 0);
     }
 
     @Override
@@ -230,6 +231,11 @@ public final class CpuBackend implements Backend {
     @Override
     public List<KvTraffic> takeTraffic(BatchInputs batch) {
         return attention.takeTraffic(batch);
+    }
+
+    @Override
+    public long[] missedByLayer() {
+        return attention.missedByLayer();
     }
 
     @Override

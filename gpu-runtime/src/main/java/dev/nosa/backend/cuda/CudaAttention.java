@@ -20,6 +20,7 @@ final class CudaAttention implements AutoCloseable {
     private final AttentionArgs args;
     private final PrefillAttention prefill;
     private final DecodeAttention decode;
+    private final long[] missedByLayer;
     /** The decoding tokens of each part of the step. */
     private final DecodeAttention.Lanes[] decoding = new DecodeAttention.Lanes[DecodeAttention.PARTS];
 
@@ -37,6 +38,7 @@ final class CudaAttention implements AutoCloseable {
         this.store = store;
         this.workspace = workspace;
         this.tables = tables;
+        missedByLayer = new long[store.layout().layers()];
         args = new AttentionArgs(context, shape, store.kernelStruct());
         prefill = new PrefillAttention(shape, store, workspace, stream, library, args);
         decode = new DecodeAttention(context, stream, library, shape, store, workspace, args, maxLanes, maxContext);
@@ -45,6 +47,11 @@ final class CudaAttention implements AutoCloseable {
     /** Queued once before the layers of a step. */
     void beginStep() {
         decode.beginStep();
+    }
+
+    /** Queued once behind the layers of a step. */
+    void endStep() {
+        decode.endStep();
     }
 
     /** Prompts wholly; of decodes the selection, and the transfer begins. */
@@ -70,7 +77,7 @@ final class CudaAttention implements AutoCloseable {
         }
     }
 
-    /** A fork's tokens, one behind the other. */
+    /** Tokens of a fork that did not begin on its parent's pages, one behind the other. */
     private void continueFork(
             int layer, CudaTensor qkv, ImportanceAddresses weights, BatchInputs batch, Slice slice, CudaTensor out) {
         long mark = workspace.mark();
@@ -123,9 +130,15 @@ final class CudaAttention implements AutoCloseable {
         return decode.gatherRate(context, rows, blocks);
     }
 
+    /** Blocks that decodes have fetched in each layer. */
+    long[] missedByLayer() {
+        return missedByLayer.clone();
+    }
+
     /** What each slice of the last batch moved, when all work is done. */
     List<KvTraffic> traffic(BatchInputs batch) {
         long[] counters = tables.readCounters();
+        decode.addMisses(missedByLayer);
         long blockBytes = store.layout().hostBlockBytes();
         long headBytes = store.layout().headBlockBytes();
         int blockSize = store.layout().sparse().blockSize();

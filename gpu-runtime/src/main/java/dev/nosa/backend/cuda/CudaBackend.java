@@ -4,6 +4,7 @@ import dev.nosa.backend.Backend;
 import dev.nosa.backend.Backends.Options;
 import dev.nosa.backend.BatchInputs;
 import dev.nosa.backend.BatchInputs.Slice;
+import dev.nosa.backend.DeviceInfo;
 import dev.nosa.backend.DeviceRates;
 import dev.nosa.backend.ImportanceWeights;
 import dev.nosa.backend.KvStore;
@@ -11,7 +12,6 @@ import dev.nosa.backend.KvTraffic;
 import dev.nosa.backend.TokenChoice;
 import dev.nosa.backend.Weight;
 import dev.nosa.cache.BlockTable;
-import dev.nosa.cache.DeviceMemory;
 import dev.nosa.checkpoint.CheckpointTensor;
 import dev.nosa.sample.Sampler;
 import dev.nosa.tensor.Tensor;
@@ -37,17 +37,10 @@ import org.slf4j.LoggerFactory;
 public final class CudaBackend implements Backend {
     private static final Logger log = LoggerFactory.getLogger(CudaBackend.class);
 
-    private static final int BUCKET = 8;
     /** How much faster device memory is than the link, roughly: 35 to 80 among the GPUs that there are kernels for. */
     private static final double MEMORY_OVER_LINK = 45;
 
     private static final long RUNNING = -1;
-    /** A continuation's logits are computed that many at a time at least. */
-    private static final int MIN_LOGIT_ROWS = 32;
-    /** Of tensors in the workspace. */
-    private static final long ALIGNMENT_SLACK = 16 << 10;
-    /** Kernels, recorded graphs, tables. */
-    private static final long DRIVER_BYTES = 1L << 30;
 
     private final CudaContext context;
     private final CudaStream stream;
@@ -95,8 +88,8 @@ public final class CudaBackend implements Backend {
         blas = own(CublasLt.open(context, CublasLt.WORKSPACE_BYTES));
         maxBatch = options.maxBatch();
         weightBytes = options.size().weights() * Short.BYTES;
-        workspace = own(new Workspace(context, workspaceBytes(options)));
-        tables = own(new StepTables(context, stream, options.maxStepTokens() + padded(maxBatch)));
+        workspace = own(new Workspace(context, DeviceNeeds.workspaceBytes(options)));
+        tables = own(new StepTables(context, stream, options.maxStepTokens() + DeviceNeeds.padded(maxBatch)));
         store = own(new CudaKvStore(
                 context,
                 stream,
@@ -115,12 +108,12 @@ public final class CudaBackend implements Backend {
                 store,
                 workspace,
                 tables,
-                padded(maxBatch),
+                DeviceNeeds.padded(maxBatch),
                 options.maxContext()));
         stepBegin = own(new CudaEvent(context, true));
         stepEnd = own(new CudaEvent(context, true));
         elementwise = new Elementwise(library, stream);
-        sampling = own(new TokenKernels(context, stream, library, Math.max(maxBatch, MIN_LOGIT_ROWS)));
+        sampling = own(new TokenKernels(context, stream, library, Math.max(maxBatch, DeviceNeeds.MIN_LOGIT_ROWS)));
     }
 
     private <T extends AutoCloseable> T own(T part) {
@@ -141,21 +134,6 @@ public final class CudaBackend implements Backend {
         } catch (RuntimeException e) {
             parts.forEach(CudaKvStore::closeQuietly);
             throw e;
-        }
-    }
-
-    /** What the GPU has and needs; the layout's slots, the batch and the numbers of pages and blocks are not read. */
-    public static DeviceMemory memory(Options options) {
-        SupportedShapes.check(options);
-        try (CudaContext context = CudaContext.open(options.device())) {
-            long sequence = sequenceBytes(options);
-            long fixed = options.size().weights() * Short.BYTES
-                    + stepBytes(options, options.maxStepTokens())
-                    + PrefillAttention.scratchBytes(options.shape(), options.layout(), options.maxContext())
-                    + MIN_LOGIT_ROWS * sequence
-                    + CublasLt.WORKSPACE_BYTES
-                    + DRIVER_BYTES;
-            return new DeviceMemory(context.freeBytes(), fixed, sequence, HostMemory.pinnable());
         }
     }
 
@@ -218,31 +196,9 @@ public final class CudaBackend implements Backend {
         context.synchronize();
     }
 
-    private static long workspaceBytes(Options options) {
-        return stepBytes(options, options.maxStepTokens())
-                + PrefillAttention.scratchBytes(options.shape(), options.layout(), options.maxContext())
-                + (padded(options.maxBatch()) + MIN_LOGIT_ROWS) * sequenceBytes(options);
-    }
-
-    /** Activations and queries of a step's tokens. */
-    private static long stepBytes(Options options, int tokens) {
-        long queries = (long) options.shape().heads() * options.shape().headDim();
-        long token = options.size().residual() * Float.BYTES + (options.size().activations() + queries) * Short.BYTES;
-        return tokens * token + ALIGNMENT_SLACK;
-    }
-
-    /** Activations, scores and logits of one decoding sequence. */
-    private static long sequenceBytes(Options options) {
-        long logits =
-                (long) options.size().vocab() * Float.BYTES + options.size().hidden() * Short.BYTES;
-        return stepBytes(options, 1)
-                + logits
-                + DecodeAttention.scratchBytes(options.shape(), options.layout(), options.maxContext());
-    }
-
     @Override
-    public String name() {
-        return "cuda";
+    public DeviceInfo device() {
+        return new DeviceInfo("cuda", context.device().name(), context.device().totalBytes());
     }
 
     @Override
@@ -296,6 +252,7 @@ public final class CudaBackend implements Backend {
         tables.copyIn();
         attention.beginStep();
         Tensor result = model.apply(batch);
+        attention.endStep();
         tables.copyOut();
         return result;
     }
@@ -348,11 +305,7 @@ public final class CudaBackend implements Backend {
 
     /** Sizes with little padding: 1, 2, 4, then multiples of 8. */
     private static int bucket(int rows) {
-        return rows <= 2 ? rows : rows <= 4 ? 4 : padded(rows);
-    }
-
-    private static int padded(int rows) {
-        return (rows + BUCKET - 1) / BUCKET * BUCKET;
+        return rows <= 2 ? rows : rows <= 4 ? 4 : DeviceNeeds.padded(rows);
     }
 
     private static BatchInputs widened(BatchInputs batch, int rows) {
@@ -432,7 +385,7 @@ public final class CudaBackend implements Backend {
 
     @Override
     public int maxLogitRows() {
-        return Math.max(maxBatch, MIN_LOGIT_ROWS);
+        return Math.max(maxBatch, DeviceNeeds.MIN_LOGIT_ROWS);
     }
 
     @Override
@@ -478,6 +431,11 @@ public final class CudaBackend implements Backend {
             waitsForLink = paysToHalve(all.bytesFetched(), resident, weightBytes);
         }
         return traffic;
+    }
+
+    @Override
+    public long[] missedByLayer() {
+        return attention.missedByLayer();
     }
 
     /** Whether the transfer takes longer than reading the resident blocks, which hide it, and the weights once more. */

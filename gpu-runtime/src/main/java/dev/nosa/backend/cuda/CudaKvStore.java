@@ -11,14 +11,19 @@ import dev.nosa.sparse.WindowMath;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
  * Both KV tiers of a GPU: a pool of device pages, pinned slabs of host blocks, and the tables through which kernels find
  * them (kv_cache.cuh). Engine thread.
  *
- * <p>While its prompt is computed, a row has the page of every block, in order. With its first decode step (or its first
- * fork) it keeps the last blocks' pages as its slots and gives the others back: their blocks are in the host tier by then.
+ * <p>While its prompt is computed, a row has the page of every block, in order. With its first decode step it keeps the last
+ * blocks' pages as its slots and gives the others back: their blocks are in the host tier by then. A fork of a prompt is such a
+ * prompt itself, and shares the pages of the blocks that it continues; those of them that become its slots it copies.
+ *
+ * <p>The pool has pages beyond all slots for one long prompt. A long prompt whose forks share its pages keeps them until another
+ * one takes the last free page.
  */
 final class CudaKvStore implements KvStore, AutoCloseable {
     /** Bytes of the struct KvCache. */
@@ -59,9 +64,16 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         private int tokens;
         private int knownBlocks;
         private boolean prefilling = true;
+        /** Whether forks began with its pages; its own prompt is complete then. */
+        private boolean lends;
 
         Row(int slots) {
             this.slots = slots;
+        }
+
+        /** Whether it has more pages than it has slots for. */
+        boolean isLong() {
+            return pages.size() > slots;
         }
     }
 
@@ -153,7 +165,7 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         rows[row] = opened;
         int statePages = layout.statePages(maxTokens);
         for (int i = 0; i < statePages; i++) {
-            opened.statePages.add(pool.allocate());
+            opened.statePages.add(allocatePage());
             stateTable.set(row, i, opened.statePages.get(i));
         }
         stateTable.upload(compute, row, 0, statePages);
@@ -167,16 +179,67 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         if (from.tokens != length) {
             throw new IllegalStateException("fork after " + length + " tokens of a cache of " + from.tokens);
         }
-        keepSlots(parent, from);
-        awaitCopies();
+        boolean shares = from.prefilling && canShare(from, length, maxTokens);
+        if (!shares) {
+            keepSlots(parent, from);
+        }
         open(child, maxTokens);
         Row to = rows[child];
+        awaitCopies();
         for (int i = 0; i < layout.statePages(length); i++) {
             copyPage(to.statePages.get(i), from.statePages.get(i));
         }
         to.tokens = length;
+        if (shares) {
+            from.lends = true;
+            sharePages(from, child, to);
+        } else {
+            beginSlots(parent, from, child, to);
+        }
+    }
+
+    /**
+     * Whether a fork may begin as a prompt on its parent's pages: the pool has pages beyond all slots for one long prompt, and
+     * another one that has begun needs them.
+     */
+    private boolean canShare(Row parent, int length, int maxTokens) {
+        if (!parent.isLong()) {
+            return true; // what the fork needs beyond its own slots is a prompt's like any other
+        }
+        int own = WindowMath.blocks(maxTokens, sparse) - length / sparse.blockSize();
+        return own <= layout.slotsFor(maxTokens)
+                && Arrays.stream(rows).noneMatch(other -> other != parent && hasBegunLongPrompt(other));
+    }
+
+    private boolean hasBegunLongPrompt(Row row) {
+        return row != null
+                && row.prefilling
+                && !row.lends
+                && row.pages.stream().filter(page -> !pool.isShared(page)).count() > row.slots;
+    }
+
+    private void sharePages(Row from, int child, Row to) {
+        int tail = to.tokens / sparse.blockSize();
+        for (int b = 0; b < tail; b++) {
+            int page = from.pages.get(b);
+            pool.retain(page);
+            to.pages.add(page);
+            pageTable.set(child, b, page);
+        }
+        pageTable.upload(compute, child, 0, tail);
+        if (to.tokens % sparse.blockSize() != 0) {
+            takePages(child, to, tail + 1);
+            awaitCopies();
+            copyPage(to.pages.get(tail), from.pages.get(tail));
+        }
+    }
+
+    /** Of a fork whose parent has slots: its tokens go through its own slots from the first on. */
+    private void beginSlots(int parent, Row from, int child, Row to) {
+        int length = to.tokens;
         to.prefilling = false;
         takePages(child, to, to.slots);
+        awaitCopies();
         int blocks = WindowMath.blocks(length, sparse);
         if (!offload) {
             for (int b = 0; b < blocks; b++) {
@@ -282,6 +345,7 @@ final class CudaKvStore implements KvStore, AutoCloseable {
             return;
         }
         row.prefilling = false;
+        row.lends = false;
         int given = Math.max(0, row.pages.size() - row.slots);
         List<Integer> first = row.pages.subList(0, given);
         first.forEach(pool::release);
@@ -289,6 +353,9 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         waitForCopies = true;
         int kept = row.pages.size();
         for (int i = 0; i < kept; i++) {
+            if (pool.isShared(row.pages.get(i))) {
+                row.pages.set(i, ownCopy(row.pages.get(i)));
+            }
             pageTable.set(number, i, row.pages.get(i));
         }
         pageTable.upload(compute, number, 0, kept);
@@ -296,10 +363,28 @@ final class CudaKvStore implements KvStore, AutoCloseable {
         kernels.initSlots(number, row.slots, given, kept);
     }
 
+    private int ownCopy(int shared) {
+        int page = allocatePage();
+        awaitCopies();
+        copyPage(page, shared);
+        pool.release(shared);
+        return page;
+    }
+
+    /** Where none is free, long prompts whose forks are done with their pages become slots. */
+    private int allocatePage() {
+        for (int number = 0; pool.free() == 0 && number < rows.length; number++) {
+            if (rows[number] != null && rows[number].lends && rows[number].isLong()) {
+                keepSlots(number, rows[number]);
+            }
+        }
+        return pool.allocate();
+    }
+
     private void takePages(int number, Row row, int count) {
         int had = row.pages.size();
         while (row.pages.size() < count) {
-            pageTable.set(number, row.pages.size(), pool.allocate());
+            pageTable.set(number, row.pages.size(), allocatePage());
             row.pages.add(pageTable.get(number, row.pages.size()));
         }
         pageTable.upload(compute, number, had, row.pages.size());

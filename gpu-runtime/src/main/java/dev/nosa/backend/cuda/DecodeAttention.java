@@ -5,6 +5,7 @@ import dev.nosa.cache.KvLayout;
 import dev.nosa.sparse.WindowMath;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -54,6 +55,7 @@ final class DecodeAttention implements AutoCloseable {
     private final int maxWindows;
     private final int maxSelected;
     private final DeviceBuffer workCounts;
+    private final PinnedBuffer hostWorkCounts;
     private final DeviceBuffer arrived;
     private final Kernel append;
     private final Kernel scores;
@@ -115,6 +117,7 @@ final class DecodeAttention implements AutoCloseable {
         maxWindows = maxWindows(layout, maxContext);
         maxSelected = maxSelected(layout, maxContext);
         workCounts = DeviceBuffer.allocate(context, (long) PARTS * layout.layers() * Integer.BYTES);
+        hostWorkCounts = PinnedBuffer.allocate(context, workCounts.bytes());
         arrived = DeviceBuffer.allocate(context, (long) maxLanes * layout.kvHeads() * Integer.BYTES);
         arrived.fill(0);
         String size = "_d" + shape.headDim();
@@ -187,6 +190,19 @@ final class DecodeAttention implements AutoCloseable {
     /** Queued once before the lanes of a step select. */
     void beginStep() {
         workCounts.fill(stream, 0, workCounts.bytes(), 0);
+    }
+
+    /** Queued behind the lanes of a step, for {@link #addMisses}. */
+    void endStep() {
+        workCounts.copyTo(stream, 0, hostWorkCounts, 0, workCounts.bytes());
+    }
+
+    /** Adds the blocks that each layer fetched in the last step, when all its work is done. */
+    void addMisses(long[] byLayer) {
+        IntBuffer counts = hostWorkCounts.buffer().asIntBuffer();
+        for (int i = 0; i < counts.limit(); i++) {
+            byLayer[i % byLayer.length] += counts.get(i);
+        }
     }
 
     /** Queued between selections of the same layer and the first part. */
@@ -316,7 +332,8 @@ final class DecodeAttention implements AutoCloseable {
 
     @Override
     public void close() {
-        for (AutoCloseable part : List.of(workCounts, arrived, selected, fetched[0], fetched[1], transfers)) {
+        for (AutoCloseable part :
+                List.of(workCounts, hostWorkCounts, arrived, selected, fetched[0], fetched[1], transfers)) {
             CudaKvStore.closeQuietly(part);
         }
     }

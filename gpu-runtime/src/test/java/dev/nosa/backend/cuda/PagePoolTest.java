@@ -32,6 +32,20 @@ class PagePoolTest {
     }
 
     @Test
+    void aSharedPageIsFreeBehindItsLastHolder() {
+        int page = pool.allocate();
+        assertThat(pool.isShared(page)).isFalse();
+        pool.retain(page);
+        assertThat(pool.isShared(page)).isTrue();
+        pool.release(page);
+        assertThat(pool.isShared(page)).isFalse();
+        assertThat(pool.free()).isEqualTo(2);
+        pool.release(page);
+        assertThat(pool.free()).isEqualTo(3);
+        assertThatThrownBy(() -> pool.retain(page)).hasMessage("page " + page + " of the device tier is not held");
+    }
+
+    @Test
     void aPageThatIsNotHeldCannotBeReleased() {
         int page = pool.allocate();
         pool.release(page);

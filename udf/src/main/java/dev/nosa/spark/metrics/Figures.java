@@ -12,7 +12,8 @@ import java.util.Optional;
  * @param maxBatch sequences that the engine runs at once at most
  */
 public record Figures(WorkCounters work, EngineStats engine, int maxBatch) {
-    private static final EngineStats NO_ENGINE = new EngineStats(0, 0, 0, 0, 0, 0, 0, 0, KvTraffic.NONE, 0, 0, 0, 0, 0);
+    private static final EngineStats NO_ENGINE =
+            new EngineStats(0, 0, 0, 0, 0, 0, 0, 0, KvTraffic.NONE, 0, 0, 0, 0, 0, 0, 0, new long[0]);
 
     /** {@code engine} is empty while no engine runs. */
     public static Figures of(WorkCounters work, Optional<EngineStats> engine, int maxBatch) {

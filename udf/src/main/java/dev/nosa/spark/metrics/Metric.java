@@ -92,7 +92,8 @@ public record Metric(String name, Kind kind, String description, Function<Figure
                 of("batch", Kind.LEVEL, "sequences of the last step", EngineStats::batch),
                 of("step_ms", Kind.SINGLE, "milliseconds of the last step", engine -> engine.stepSeconds() * MILLIS),
                 of("prefill_seconds", Kind.COUNT, "time of steps with prompts", EngineStats::prefillSeconds),
-                of("decode_seconds", Kind.COUNT, "time of steps of decodes alone", EngineStats::decodeSeconds));
+                of("decode_seconds", Kind.COUNT, "time of steps of decodes alone", EngineStats::decodeSeconds),
+                of("idle_seconds", Kind.COUNT, "time between steps without a request", EngineStats::idleSeconds));
     }
 
     private static List<Metric> errors() {
