@@ -15,6 +15,7 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import dev.nosa.backend.Backends;
+import dev.nosa.backend.DeviceInfo;
 import dev.nosa.backend.KvTraffic;
 import dev.nosa.runner.DeviceBench;
 import dev.nosa.runner.RunnerBench;
@@ -88,12 +89,13 @@ class DependencyTest {
     }
 
     @Test
-    void aboveTheRunnerOnlyTrafficIsKnownOfTheBackend() {
+    void aboveTheRunnerOnlyTrafficAndDeviceAreKnownOfTheBackend() {
         noClasses()
                 .that()
                 .resideInAnyPackage("dev.nosa.engine..", "dev.nosa.schedule..", "dev.nosa.arrow..")
                 .should()
-                .dependOnClassesThat(resideInAPackage("dev.nosa.backend..").and(not(equivalentTo(KvTraffic.class))))
+                .dependOnClassesThat(resideInAPackage("dev.nosa.backend..")
+                        .and(not(belongToAnyOf(KvTraffic.class, DeviceInfo.class))))
                 .check(CLASSES);
     }
 

@@ -7,6 +7,7 @@ import dev.nosa.model.ModelConfig;
 import dev.nosa.spark.GpuAddress;
 import dev.nosa.spark.NosaBuilder;
 import dev.nosa.spark.RunProgress;
+import dev.nosa.sparse.AttentionMode;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
@@ -53,6 +54,9 @@ abstract class DocumentJob implements Callable<Integer> {
             defaultValue = "0",
             description = "Print the results of the first N documents at the end (default: ${DEFAULT-VALUE})")
     int show;
+
+    /** Where the report is, once it is there. */
+    private String page;
 
     /** What the job is run with, all of it checked; {@code prompt} is null where the subcommand has others. */
     record Setup(EngineConfig engine, String prompt) {}
@@ -177,35 +181,57 @@ abstract class DocumentJob implements Callable<Integer> {
                 .apply(DocumentIds.assign(rows, idColumn, DocumentIds.Kind.GIVEN))
                 .schema();
 
-        long start = System.nanoTime();
-        WaveSink sink = WaveSink.of(folder.fs(), folder.work(), output.format, schema);
         WaveTotals totals = new WaveTotals(answerColumns());
+        WavePlanner planner =
+                new WavePlanner(waves, input.textColumn, setup.engine().model(), model.backend);
+        Balance balance = new Balance(input.textColumn, equalBy(setup.prompt()));
         Map<String, String> settings = RunSettings.of(spec, promptSettings(setup.prompt()), setup.engine());
         InputState state = InputState.of(paths.files(spark.sparkContext().hadoopConfiguration()));
-        List<WaveRecord> before;
+        long start = System.nanoTime();
+        WaveSink sink = WaveSink.of(folder.fs(), folder.work(), output.format, schema);
+        FinishedRun finished;
         try (RunFolder run = RunFolder.open(folder, sink, totals, settings, state, waves, spark)) {
-            before = run.committed();
-            WavePlanner planner =
-                    new WavePlanner(waves, input.textColumn, setup.engine().model(), model.backend);
-            new DocumentRun(
-                            run,
-                            sink,
-                            rows,
-                            idColumn,
-                            new Balance(input.textColumn, equalBy(setup.prompt())),
-                            transform,
-                            totals,
-                            planner,
-                            waves,
-                            input.partitions,
-                            documents -> progressLine(spark, documents * answersPerDocument()))
-                    .execute();
+            List<WaveRecord> before = run.committed();
+            DocumentRun documentRun = new DocumentRun(
+                    run,
+                    sink,
+                    rows,
+                    idColumn,
+                    balance,
+                    transform,
+                    totals,
+                    planner,
+                    waves,
+                    input.partitions,
+                    documents -> progressLine(spark, documents * answersPerDocument()));
+            try {
+                documentRun.execute();
+            } finally {
+                new ReportFiles(folder.fs(), folder.work()).keep(progress.engines());
+            }
             run.complete();
+            finished = new FinishedRun(run.manifest(), before, run.committed(), (System.nanoTime() - start) / 1e9);
         }
-        double seconds = (System.nanoTime() - start) / 1e9;
         Dataset<Row> written = answers(
                 WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark));
-        return report(written, RunReport.of(written, seconds, before), config);
+        return report(written, finished, new ReportFiles(folder.fs(), folder.target()), setup.engine(), config);
+    }
+
+    private int report(
+            Dataset<Row> written, FinishedRun run, ReportFiles files, EngineConfig engine, ModelConfig config)
+            throws IOException {
+        RunReport report = RunReport.of(written, run.seconds(), run.before());
+        AttentionMode mode = engine.mode() == null ? config.mode() : engine.mode();
+        files.write(ReportData.of(
+                run,
+                output.output,
+                ReportData.model(engine.model().toAbsolutePath().getFileName().toString(), config, mode.configName()),
+                report,
+                written,
+                files.engines(),
+                ReportData.Configuration.of(spec, written.sparkSession())));
+        page = files.page().toString();
+        return report(written, report, config);
     }
 
     private AutoCloseable progressLine(SparkSession spark, long documents) {
@@ -255,7 +281,7 @@ abstract class DocumentJob implements Callable<Integer> {
 
     /** Prints the totals, and returns the exit code: too many error rows are a failure. */
     int printTotals(RunReport report, ModelConfig config) {
-        report.print(spec.commandLine().getOut(), config, output.output);
+        report.print(spec.commandLine().getOut(), config, output.output, page);
         if (report.errorRate() <= output.maxErrorRate) {
             return 0;
         }

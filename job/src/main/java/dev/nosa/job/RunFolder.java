@@ -192,6 +192,10 @@ final class RunFolder implements AutoCloseable {
         }
     }
 
+    Manifest manifest() {
+        return manifest;
+    }
+
     /** Whether nothing is planned yet. */
     boolean isNew() {
         return manifest.plans().isEmpty();

@@ -122,7 +122,7 @@ record RunReport(
         return documents == 0 ? 0 : (double) errors / documents;
     }
 
-    void print(PrintWriter out, ModelConfig model, String path) {
+    void print(PrintWriter out, ModelConfig model, String path, String page) {
         line(
                 out,
                 "documents",
@@ -156,6 +156,7 @@ record RunReport(
             line(out, "error", "%d x like document '%s': %s", error.times, error.id, error.error);
         }
         line(out, "output", "%s", path);
+        line(out, "report", "%s", page);
         out.flush();
     }
 
@@ -165,9 +166,22 @@ record RunReport(
         if (there > 0) {
             line(out, "resumed", "%d documents in %d waves were there", there, before.size());
         }
-        long computed = promptTokens - sharedTokens + outputTokens - tokens(WaveRecord::computedTokens);
-        long output = outputTokens - tokens(WaveRecord::outputTokens);
-        line(out, "speed", "%.0f tokens/s, of these %.1f output tokens/s", computed / seconds, output / seconds);
+        line(
+                out,
+                "speed",
+                "%.0f tokens/s, of these %.1f output tokens/s",
+                computedTokens() / seconds,
+                newOutputTokens() / seconds);
+    }
+
+    /** Prompt and output tokens that this job has computed. */
+    long computedTokens() {
+        return promptTokens - sharedTokens + outputTokens - tokens(WaveRecord::computedTokens);
+    }
+
+    /** Output tokens that this job has computed. */
+    long newOutputTokens() {
+        return outputTokens - tokens(WaveRecord::outputTokens);
     }
 
     private long tokens(ToLongFunction<WaveRecord> counted) {

@@ -65,6 +65,17 @@ final class RunSettings {
         return settings;
     }
 
+    /** Every option that has a value, by its name. */
+    static Map<String, String> all(CommandSpec command) {
+        Map<String, String> values = new TreeMap<>();
+        for (OptionSpec option : command.options()) {
+            if (option.getValue() != null) {
+                values.put(option.longestName().substring(2), option.getValue().toString());
+            }
+        }
+        return values;
+    }
+
     /** Of the small files' contents, and of the names and lengths of those with weights. */
     private static String modelDigest(Path model) throws IOException {
         StringBuilder text = new StringBuilder();

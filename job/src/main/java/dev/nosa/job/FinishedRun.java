@@ -1,0 +1,12 @@
+package dev.nosa.job;
+
+import java.util.List;
+
+/**
+ * A run whose last job is done.
+ *
+ * @param before waves that were there when that job began
+ * @param waves all of them
+ * @param seconds of that job: reading, running and writing
+ */
+record FinishedRun(Manifest manifest, List<WaveRecord> before, List<WaveRecord> waves, double seconds) {}

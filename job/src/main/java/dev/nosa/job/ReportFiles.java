@@ -1,0 +1,87 @@
+package dev.nosa.job;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.nosa.spark.EngineReport;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The files of a run's report, beside its manifest: what engines have said after each job, the page and its data. */
+final class ReportFiles {
+    private static final ObjectMapper JSON = JsonMapper.builder()
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .enable(SerializationFeature.INDENT_OUTPUT)
+            .build();
+
+    private static final Logger log = LoggerFactory.getLogger(ReportFiles.class);
+
+    private final FileSystem fs;
+    private final Path state;
+
+    /** @param root of a run */
+    ReportFiles(FileSystem fs, Path root) {
+        this.fs = fs;
+        state = new Path(root, RunFolder.STATE);
+    }
+
+    /** Keeps what a job's engines have done, if it can: a job that has failed has a better error to tell. */
+    void keep(List<EngineReport> engines) {
+        if (engines.isEmpty()) {
+            return;
+        }
+        try {
+            write(new Path(engineFolder(), System.currentTimeMillis() + ".json"), JSON.writeValueAsBytes(engines));
+        } catch (IOException e) {
+            log.warn("The report will not know what this job's engines have done", e);
+        }
+    }
+
+    /** Of all jobs; a damaged file counts as none, since only the report wants it. */
+    List<EngineReport> engines() throws IOException {
+        List<EngineReport> engines = new ArrayList<>();
+        if (!fs.exists(engineFolder())) {
+            return engines;
+        }
+        for (FileStatus file : fs.listStatus(engineFolder())) {
+            try (InputStream in = fs.open(file.getPath())) {
+                engines.addAll(List.of(JSON.readValue(in, EngineReport[].class)));
+            } catch (JsonProcessingException e) {
+                log.warn("{} is damaged: the report does without", file.getPath(), e);
+            }
+        }
+        return engines;
+    }
+
+    /** The page. */
+    Path page() {
+        return new Path(state, "report.html");
+    }
+
+    void write(ReportData data) throws IOException {
+        byte[] json = JSON.writeValueAsBytes(data);
+        write(new Path(state, "report.json"), json);
+        write(page(), ReportPage.html(new String(json, StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8));
+    }
+
+    private Path engineFolder() {
+        return new Path(state, "engines");
+    }
+
+    private void write(Path file, byte[] bytes) throws IOException {
+        try (OutputStream out = fs.create(file, true)) {
+            out.write(bytes);
+        }
+    }
+}
