@@ -23,8 +23,6 @@ import org.apache.spark.sql.Row;
 /** Distributions of what rows took: tokens and times. */
 final class Distributions {
     private static final int ACCURACY = 10_000;
-    /** Columns of a figure in the first pass. */
-    private static final int COLUMNS = 5;
 
     private Distributions() {}
 
@@ -49,17 +47,15 @@ final class Distributions {
         List<Figure> figures = figures();
         List<Column> columns = new ArrayList<>();
         for (Figure figure : figures) {
-            columns.add(count(figure.value));
-            columns.add(min(figure.value));
-            columns.add(max(figure.value));
-            columns.add(avg(figure.value));
-            columns.add(percentile_approx(figure.value, array(lit(0.5), lit(0.9), lit(0.99)), lit(ACCURACY)));
+            Column percentiles = percentile_approx(figure.value, array(lit(0.5), lit(0.9), lit(0.99)), lit(ACCURACY));
+            columns.add(
+                    struct(count(figure.value), min(figure.value), max(figure.value), avg(figure.value), percentiles));
         }
         Row first = ran.select(columns.toArray(Column[]::new)).first();
         List<Distribution> distributions = new ArrayList<>();
         List<Column> binned = new ArrayList<>();
-        for (int i = 0; i < figures.size() && first.getLong(0) > 0; i++) {
-            Distribution spread = spread(figures.get(i), first, i * COLUMNS);
+        for (int i = 0; i < figures.size() && first.getStruct(0).getLong(0) > 0; i++) {
+            Distribution spread = spread(figures.get(i), first.getStruct(i));
             distributions.add(spread);
             binned.add(struct(
                     lit(i).as("figure"), bin(spread, figures.get(i).value).as("bin")));
@@ -67,18 +63,18 @@ final class Distributions {
         return distributions.isEmpty() ? List.of() : withBins(distributions, ran, binned);
     }
 
-    private static Distribution spread(Figure figure, Row row, int at) {
-        List<Double> percentiles = row.getList(at + COLUMNS - 1);
+    private static Distribution spread(Figure figure, Row row) {
+        List<Double> percentiles = row.getList(4);
         return new Distribution(
                 figure.name,
                 figure.unit,
-                row.getLong(at),
-                row.getDouble(at + 1),
+                row.getLong(0),
+                row.getDouble(1),
                 percentiles.get(0),
                 percentiles.get(1),
                 percentiles.get(2),
-                row.getDouble(at + 2),
-                row.getDouble(at + 3),
+                row.getDouble(2),
+                row.getDouble(3),
                 List.of());
     }
 
@@ -92,19 +88,15 @@ final class Distributions {
 
     private static List<Distribution> withBins(
             List<Distribution> distributions, Dataset<Row> ran, List<Column> binned) {
-        List<List<Distribution.Bin>> bins = distributions.stream()
-                .map(each -> (List<Distribution.Bin>) new ArrayList<Distribution.Bin>())
-                .toList();
+        long[][] rows = new long[distributions.size()][Distribution.BINS + 1];
         ran.select(explode(array(binned.toArray(Column[]::new))).as("at"))
-                .groupBy(col("at.figure").as("figure"), col("at.bin").as("bin"))
-                .agg(count(lit(1)).as("rows"))
-                .orderBy("figure", "bin")
+                .groupBy(col("at.figure"), col("at.bin"))
+                .agg(count(lit(1)))
                 .collectAsList()
-                .forEach(row -> bins.get(row.getInt(0))
-                        .add(distributions.get(row.getInt(0)).bin(row.getInt(1), row.getLong(2))));
+                .forEach(row -> rows[row.getInt(0)][row.getInt(1)] = row.getLong(2));
         List<Distribution> all = new ArrayList<>();
-        for (int i = 0; i < distributions.size(); i++) {
-            all.add(distributions.get(i).with(bins.get(i)));
+        for (int i = 0; i < rows.length; i++) {
+            all.add(distributions.get(i).withBins(rows[i]));
         }
         return all;
     }

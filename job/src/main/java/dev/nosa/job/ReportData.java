@@ -50,9 +50,8 @@ record ReportData(
     /**
      * Counts of results.
      *
-     * @param seconds of the last job
-     * @param tokensPerS that it computed
-     * @param outputTokensPerS likewise
+     * @param seconds in which results were computed, over all jobs of the run
+     * @param tokensPerS that were computed, prompt and output
      */
     record Totals(
             long documents,
@@ -77,15 +76,20 @@ record ReportData(
         private static final String SECRETS = "(?i)secret|password|token|access[.]?key";
 
         static Configuration of(CommandSpec command, SparkSession session) {
-            SparkConf conf = session.sparkContext().getConf();
+            return new Configuration(
+                    RunSettings.all(command), shown(session.sparkContext().getConf()));
+        }
+
+        /** Without what Spark itself hides on its pages. */
+        static Map<String, String> shown(SparkConf conf) {
             Pattern secret = Pattern.compile(conf.get("spark.redaction.regex", SECRETS));
-            Map<String, String> spark = new TreeMap<>();
+            Map<String, String> shown = new TreeMap<>();
             for (Tuple2<String, String> entry : conf.getAll()) {
                 boolean hidden = secret.matcher(entry._1).find()
                         || secret.matcher(entry._2).find();
-                spark.put(entry._1, hidden ? "(redacted)" : entry._2);
+                shown.put(entry._1, hidden ? "(redacted)" : entry._2);
             }
-            return new Configuration(RunSettings.all(command), spark);
+            return shown;
         }
     }
 
@@ -131,6 +135,7 @@ record ReportData(
     }
 
     private static Totals totals(RunReport report, Timeline timeline) {
+        double seconds = timeline.points().size() * timeline.bucketSeconds();
         return new Totals(
                 report.documents(),
                 report.documents() - report.truncated() - report.errors(),
@@ -139,9 +144,9 @@ record ReportData(
                 report.promptTokens(),
                 report.sharedTokens(),
                 report.outputTokens(),
-                report.seconds(),
-                report.computedTokens() / report.seconds(),
-                report.newOutputTokens() / report.seconds(),
+                seconds,
+                seconds == 0 ? 0 : (report.promptTokens() - report.sharedTokens() + report.outputTokens()) / seconds,
+                seconds == 0 ? 0 : report.outputTokens() / seconds,
                 timeline.drainSeconds());
     }
 

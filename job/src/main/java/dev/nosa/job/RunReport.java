@@ -175,12 +175,12 @@ record RunReport(
     }
 
     /** Prompt and output tokens that this job has computed. */
-    long computedTokens() {
+    private long computedTokens() {
         return promptTokens - sharedTokens + outputTokens - tokens(WaveRecord::computedTokens);
     }
 
     /** Output tokens that this job has computed. */
-    long newOutputTokens() {
+    private long newOutputTokens() {
         return outputTokens - tokens(WaveRecord::outputTokens);
     }
 

@@ -29,21 +29,24 @@ record Timeline(double bucketSeconds, double drainSeconds, List<Point> points) {
     private static final double MILLIS = 1000;
 
     /**
-     * What ended within a piece, and how many results were being computed in the mean. Pieces in which nothing was computed have no
-     * point.
+     * What was done within a piece: a result's tokens are spread evenly over its time. Pieces in which nothing was computed have
+     * no point.
      *
      * @param at begin, UTC, ISO 8601
+     * @param documents that ended
      * @param promptTokens those that were computed
+     * @param running results that were being computed, in the mean
      */
-    record Point(String at, long documents, long promptTokens, long outputTokens, double running) {}
+    record Point(String at, long documents, double promptTokens, double outputTokens, double running) {}
 
     /** Of rows that ran; two passes. */
     static Timeline of(Dataset<Row> results) {
         Column end = col("usage.finished_ms");
-        Column begin = end.minus(col("usage.prefill_ms")).minus(col("usage.decode_ms"));
+        Column decode = floor(end.minus(col("usage.decode_ms")));
         Dataset<Row> ran = results.filter(col("usage").isNotNull())
                 .select(
-                        floor(begin).as("begin"),
+                        floor(decode.minus(col("usage.prefill_ms"))).as("begin"),
+                        decode.as("decode"),
                         end.as("end"),
                         col("prompt_tokens").minus(col("usage.shared_tokens")).as("prompt"),
                         col("output_tokens").as("output"));
@@ -61,25 +64,37 @@ record Timeline(double bucketSeconds, double drainSeconds, List<Point> points) {
         Column first = floor(col("begin").minus(from).divide(bucket));
         Column last = floor(col("end").minus(from).divide(bucket));
         Column start = col("bucket").multiply(bucket).plus(from);
-        Column within = greatest(lit(0), least(col("end"), start.plus(bucket)).minus(greatest(col("begin"), start)));
-        Column ended = col("bucket").equalTo(last);
         return ran
                 .withColumn("bucket", explode(sequence(first, last)))
+                .withColumn("start", start)
                 .groupBy("bucket")
                 .agg(
-                        count(when(ended, 1)),
-                        sum(when(ended, col("prompt")).otherwise(0)),
-                        sum(when(ended, col("output")).otherwise(0)),
-                        sum(within).divide(bucket).cast("double"))
+                        count(when(col("bucket").equalTo(last), 1)),
+                        sum(share("begin", "decode", bucket).multiply(col("prompt"))),
+                        sum(share("decode", "end", bucket).multiply(col("output"))),
+                        sum(within("begin", "end", bucket)).divide(bucket))
                 .orderBy("bucket")
                 .collectAsList()
                 .stream()
                 .map(row -> new Point(
                         Instant.ofEpochMilli(from + row.getLong(0) * bucket).toString(),
                         row.getLong(1),
-                        row.getLong(2),
-                        row.getLong(3),
+                        row.getDouble(2),
+                        row.getDouble(3),
                         row.getDouble(4)))
                 .toList();
+    }
+
+    /** Milliseconds of [from, to) within a bucket. */
+    private static Column within(String from, String to, long bucket) {
+        Column until = least(col(to), col("start").plus(bucket));
+        return greatest(lit(0), until.minus(greatest(col(from), col("start"))));
+    }
+
+    /** How much of [from, to) lies within a bucket; what takes no time lies where it ends. */
+    private static Column share(String from, String to, long bucket) {
+        Column ends = col(to).geq(col("start")).and(col(to).lt(col("start").plus(bucket)));
+        return when(col(to).gt(col(from)), within(from, to, bucket).divide(col(to).minus(col(from))))
+                .otherwise(when(ends, 1.0).otherwise(0.0));
     }
 }
