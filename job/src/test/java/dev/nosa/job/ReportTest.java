@@ -97,12 +97,13 @@ class ReportTest extends JobFixture {
         assumeTrue(chromium.isPresent(), "no Chromium to open the page in: install one (apt-get install chromium)");
         Chromium page = Chromium.open(chromium.get(), empty, Files.readString(output.resolve("_nosa/report.html")));
         assertThat(page.console()).isEmpty();
-        assertThat(page.dom()).contains("1 of 15").contains("Turnover by layer");
+        assertThat(page.dom()).contains("1 error in 15 documents").contains("Turnover by layer");
     }
 
     @Test
     void aRunOverNothingHasAReport() throws IOException {
-        Path input = write("none/a.jsonl", "").getParent();
+        Path input = folder.resolve("none.parquet");
+        spark.sql("SELECT 'd' AS id, 'text' AS text WHERE false").write().parquet(input.toString());
         Path output = folder.resolve("none-out");
         assertThat(generate(input, output).code()).isZero();
         JsonNode report = report(output);
@@ -116,9 +117,16 @@ class ReportTest extends JobFixture {
         Path input = write("several/a.jsonl", documents(0, 4)).getParent();
         Path prompts = write("several.conf", "a = \"{text} one\"\nb = \"{text} two\"\n");
         Path output = folder.resolve("several-out");
-        assertThat(generate(input, output, "--prompts=" + prompts, "--prompts-output=columns", "--prompt=")
-                        .code())
-                .isZero();
+        CommandRun run = CommandRun.of(
+                "generate",
+                "--model=" + model,
+                "--input=" + input,
+                "--output=" + output,
+                "--prompts=" + prompts,
+                "--prompts-output=columns",
+                "--max-new-tokens=4",
+                "--threads=2");
+        assertThat(run.code()).as(run.err()).isZero();
         JsonNode report = report(output);
         assertThat(report.at("/totals/documents").asInt()).isEqualTo(8);
         assertThat(sum(report.at("/timeline/points"), "documents")).isEqualTo(8);
