@@ -1,6 +1,7 @@
 package dev.nosa.job;
 
 import dev.nosa.checkpoint.CheckpointException;
+import dev.nosa.spark.EngineStartException;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Objects;
@@ -51,7 +52,10 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         Optional<Throwable> checkpoint =
                 causes(e).filter(CheckpointException.class::isInstance).findFirst();
         if (checkpoint.isPresent()) { // also one that a task met when it loaded the weights
-            print(checkpoint.get().getMessage() + " (--model)");
+            Throwable start = causes(e).filter(EngineStartException.class::isInstance)
+                    .findFirst()
+                    .orElse(checkpoint.get());
+            print(start.getMessage() + " (--model)");
             return BAD_USAGE;
         }
         print(rootCause(e) + (verbose ? "" : " (--verbose prints the stack trace)"));

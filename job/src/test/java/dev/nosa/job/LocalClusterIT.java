@@ -11,11 +11,14 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -28,15 +31,32 @@ class LocalClusterIT {
     private static final Pattern ENGINE = Pattern.compile("Engine of this JVM \\(process (\\d+)\\) started");
     private static final int DOCUMENTS = 12;
 
+    private static final String[] TWO_EXECUTORS = {
+        "--master",
+        "local-cluster[2,1,2048]",
+        "--conf",
+        "spark.scheduler.minRegisteredResourcesRatio=1.0",
+        "--conf",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime=120s"
+    };
+
     @TempDir
     Path folder;
 
+    @BeforeEach
+    void inputs() throws IOException {
+        Files.createSymbolicLink(folder.resolve("a link"), NosaProcess.NOSA);
+        Files.createSymbolicLink(folder.resolve("a model"), NosaProcess.ROOT.resolve("sample-data/model"));
+        Files.copy(NosaProcess.ROOT.resolve("sample-data/documents.parquet"), folder.resolve("the documents.parquet"));
+    }
+
     /** Runs bin/nosa through a link, from another folder than the repository's, with names that a shell would split. */
-    private NosaProcess generate(String output, String... sparkOptions) throws IOException, InterruptedException {
+    private NosaProcess generate(String model, String output, String... sparkOptions)
+            throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(folder.resolve("a link").toString(), "generate"));
         command.addAll(List.of(sparkOptions));
         command.addAll(List.of(
-                "--model=a model",
+                "--model=" + model,
                 "--input=the documents.parquet",
                 "--output=" + output,
                 "--prompt=Say \"{text}\" $HOME",
@@ -49,23 +69,12 @@ class LocalClusterIT {
 
     @Test
     void twoExecutorsGiveWhatOneJvmGivesAndStartOneEngineEach() throws IOException, InterruptedException {
-        Files.createSymbolicLink(folder.resolve("a link"), NosaProcess.NOSA);
-        Files.createSymbolicLink(folder.resolve("a model"), NosaProcess.ROOT.resolve("sample-data/model"));
-        Files.copy(NosaProcess.ROOT.resolve("sample-data/documents.parquet"), folder.resolve("the documents.parquet"));
-
-        NosaProcess local = generate("local", "--master", "local[2]");
+        NosaProcess local = generate("a model", "local", "--master", "local[2]");
         assertThat(local.code()).as(local.err()).isZero();
         assertThat(local.err()).doesNotContain("incubator", "NativeCodeLoader", "CudaUtils", "Versions of", "\tat ");
 
         Set<Path> before = applications();
-        NosaProcess cluster = generate(
-                "cluster",
-                "--master",
-                "local-cluster[2,1,2048]",
-                "--conf",
-                "spark.scheduler.minRegisteredResourcesRatio=1.0",
-                "--conf",
-                "spark.scheduler.maxRegisteredResourcesWaitingTime=120s");
+        NosaProcess cluster = generate("a model", "cluster", TWO_EXECUTORS);
         assertThat(cluster.code()).as(cluster.err()).isZero();
         assertThat(cluster.out()).contains(DOCUMENTS + ": 0 ok, " + DOCUMENTS + " truncated, 0 errors");
 
@@ -74,6 +83,42 @@ class LocalClusterIT {
         ours.removeAll(before);
         assertThat(ours).hasSize(1);
         assertOneEngineAnExecutor(ours.iterator().next());
+    }
+
+    /** Under /proc/self a path is another one for each process: here that of the driver and of executor 0 is there. */
+    @Test
+    void aModelThatOneExecutorCannotReachIsNamedWithTheExecutor() throws Exception {
+        Set<Path> before = applications();
+        CompletableFuture<Path> linked = CompletableFuture.supplyAsync(() -> linkModel(before));
+        NosaProcess run = generate("/proc/self/cwd/a model", "unreached", TWO_EXECUTORS);
+        assertThat(linked.get()).exists();
+        assertThat(run.code()).as(run.err()).isEqualTo(Failures.BAD_USAGE);
+        assertThat(run.err())
+                .contains("the engine of executor 1 on host ", "could not be started: /proc/self/cwd/a model")
+                .doesNotContain("the engine of executor 0");
+        assertThat(folder.resolve("unreached")).doesNotExist();
+    }
+
+    /** As soon as executor 0 has its folder. */
+    private Path linkModel(Set<Path> before) {
+        long end = System.nanoTime() + TimeUnit.MINUTES.toNanos(2);
+        while (System.nanoTime() < end) {
+            try {
+                Set<Path> ours = applications();
+                ours.removeAll(before);
+                for (Path application : ours) {
+                    if (Files.isDirectory(application.resolve("0"))) {
+                        return Files.createSymbolicLink(
+                                application.resolve("0/a model"),
+                                folder.resolve("a model").toRealPath());
+                    }
+                }
+                Thread.sleep(5);
+            } catch (IOException | InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+        throw new IllegalStateException("no executor came");
     }
 
     @Test

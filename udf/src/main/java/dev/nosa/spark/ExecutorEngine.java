@@ -92,10 +92,7 @@ public final class ExecutorEngine {
                 }
             } catch (ExecutionException e) {
                 counters.add(ErrorClass.START, 1);
-                throw new IllegalStateException(
-                        "the engine of " + ExecutorPlace.here() + " could not be started: "
-                                + e.getCause().getMessage(),
-                        e.getCause());
+                throw new EngineStartException(e.getCause());
             }
         }
     }
