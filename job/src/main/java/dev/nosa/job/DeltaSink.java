@@ -5,6 +5,8 @@ import static org.apache.spark.sql.functions.lit;
 
 import java.io.IOException;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Dataset;
@@ -51,6 +53,16 @@ final class DeltaSink extends WaveSink {
 
     private boolean isTable() throws IOException {
         return fs.exists(new Path(root(), "_delta_log"));
+    }
+
+    @Override
+    Set<Integer> begun(SparkSession spark) throws IOException {
+        if (!isTable()) {
+            return Set.of();
+        }
+        return read(spark).select(COLUMN).distinct().collectAsList().stream()
+                .map(row -> row.getInt(0))
+                .collect(Collectors.toSet());
     }
 
     @Override

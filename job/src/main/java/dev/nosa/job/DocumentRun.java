@@ -6,12 +6,15 @@ import static org.apache.spark.sql.functions.col;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Observation;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.storage.StorageLevel;
 
 /**
  * All documents through the model, wave by wave: what is not committed yet, then rows that are new, then documents that
@@ -69,15 +72,36 @@ record DocumentRun(
     }
 
     private void runPending(Dataset<Row> documents) throws IOException {
-        List<Wave> pending = folder.pending();
-        long count = pending.stream().mapToLong(Wave::documents).sum();
-        int tasks = tasks(pending.size());
-        inOrder(pending, count, wave -> run(wave, rowsOf(wave, documents), tasks));
+        // One plan behind the other: which rows a later one has follows from what the earlier ones have committed.
+        Map<Integer, List<Wave>> plans =
+                folder.pending().stream().collect(Collectors.groupingBy(Wave::plan, TreeMap::new, Collectors.toList()));
+        for (List<Wave> waves : plans.values()) {
+            long count = waves.stream().mapToLong(Wave::documents).sum();
+            int tasks = tasks(waves.size());
+            inOrder(
+                    waves,
+                    count,
+                    group -> rowsOf(group, documents),
+                    (wave, rows) -> run(wave, rows.filter(wave.holds()), tasks));
+        }
     }
 
-    private <T> void inOrder(List<T> waves, long documents, WaveRunner.Work<T> work) throws IOException {
-        try (AutoCloseable line = progress.start(documents)) {
-            WaveRunner.run(waves, spark().sparkContext(), "nosa", work);
+    /** What is to be done for a wave, with the rows of it and of others. */
+    private interface Work<T> {
+        void run(T wave, Dataset<Row> rows) throws IOException;
+    }
+
+    private <T> void inOrder(List<T> waves, long documents, Function<List<T>, Dataset<Row>> rowsOf, Work<T> work)
+            throws IOException {
+        try (AutoCloseable line = progress.start(documents);
+                SharedRows<T> shared = new SharedRows<>(waves, rowsOf)) {
+            WaveRunner.run(waves, spark().sparkContext(), "nosa", wave -> {
+                try {
+                    work.run(wave, shared.rows(wave));
+                } finally {
+                    shared.done(wave);
+                }
+            });
         } catch (IOException | RuntimeException e) {
             throw e;
         } catch (Exception e) {
@@ -85,10 +109,10 @@ record DocumentRun(
         }
     }
 
-    /** Rows of other plans' waves lie in the range of this one's buckets too. */
-    private Dataset<Row> rowsOf(Wave wave, Dataset<Row> documents) {
-        Dataset<Row> inRange = documents.filter(wave.holds());
-        List<Integer> others = folder.committedOfOtherPlans(wave.plan());
+    /** Of waves of one plan; rows of other plans' waves lie in the ranges of their buckets too. */
+    private Dataset<Row> rowsOf(List<Wave> waves, Dataset<Row> documents) {
+        Dataset<Row> inRange = documents.filter(Wave.holds(waves));
+        List<Integer> others = folder.committedOfOtherPlans(waves.get(0).plan());
         return others.isEmpty()
                 ? inRange
                 : without(
@@ -115,23 +139,9 @@ record DocumentRun(
     private void run(Wave wave, Dataset<Row> documents, int tasks) throws IOException {
         Instant started = Instant.now();
         Observation seen = new Observation();
-        compute(documents, tasks, results -> sink.write(wave.number(), totals.observed(results, seen)));
+        Dataset<Row> results = transform.apply(balance.spread(documents, tasks));
+        sink.write(wave.number(), totals.observed(results, seen));
         folder.commit(totals.record(wave.number(), started, seen));
-    }
-
-    /** Takes what is to be done with results. */
-    private interface Write {
-        void write(Dataset<Row> results) throws IOException;
-    }
-
-    private void compute(Dataset<Row> documents, int tasks, Write write) throws IOException {
-        // Read once: to see how long the documents are, and to send them where they are computed.
-        Dataset<Row> kept = documents.persist(StorageLevel.DISK_ONLY());
-        try {
-            write.write(transform.apply(balance.spread(kept, tasks)));
-        } finally {
-            kept.unpersist();
-        }
     }
 
     /** Documents with status error once more; the others of their waves stay as they are. */
@@ -140,22 +150,30 @@ record DocumentRun(
                 folder.committed().stream().filter(wave -> wave.errors() > 0).toList();
         long count = failed.stream().mapToLong(WaveRecord::errors).sum();
         int tasks = tasks(failed.size());
-        inOrder(failed, count, wave -> retry(wave.wave(), documents, tasks));
+        inOrder(failed, count, group -> failedOf(group, documents), (wave, rows) -> retry(wave.wave(), rows, tasks));
+    }
+
+    private Dataset<Row> failedOf(List<WaveRecord> waves, Dataset<Row> documents) {
+        Object[] numbers = waves.stream().map(WaveRecord::wave).toArray();
+        return failedIn(sink.read(spark()).filter(col(WaveSink.COLUMN).isin(numbers)), documents);
+    }
+
+    /** Those documents of which {@code results} holds a failure. */
+    private Dataset<Row> failedIn(Dataset<Row> results, Dataset<Row> documents) {
+        Dataset<Row> failed = results.filter(totals.failed()).select(col("id").as("__nosa_failed"));
+        return documents.join(broadcast(failed), col(DocumentIds.COLUMN).equalTo(col("__nosa_failed")), "left_semi");
     }
 
     private void retry(int wave, Dataset<Row> documents, int tasks) throws IOException {
         Instant started = Instant.now();
         Observation seen = new Observation();
         Dataset<Row> before = sink.read(spark(), wave);
-        Dataset<Row> failed = before.filter(totals.failed()).select(col("id").as("__nosa_failed"));
-        Dataset<Row> again =
-                documents.join(broadcast(failed), col(DocumentIds.COLUMN).equalTo(col("__nosa_failed")), "left_semi");
-        compute(again, tasks, results -> {
-            // A failed document that the input does not have any more stays.
-            Dataset<Row> found = again.select(col(DocumentIds.COLUMN).as("__nosa_done"));
-            Dataset<Row> others = before.join(found, col("id").equalTo(col("__nosa_done")), "left_anti");
-            sink.writeReplacement(wave, totals.observed(others.unionByName(results), seen));
-        });
+        Dataset<Row> again = failedIn(before, documents);
+        Dataset<Row> results = transform.apply(balance.spread(again, tasks));
+        // A failed document that the input does not have any more stays.
+        Dataset<Row> found = again.select(col(DocumentIds.COLUMN).as("__nosa_done"));
+        Dataset<Row> others = before.join(found, col("id").equalTo(col("__nosa_done")), "left_anti");
+        sink.writeReplacement(wave, totals.observed(others.unionByName(results), seen));
         folder.commitReplacement(totals.record(wave, started, seen));
     }
 }

@@ -4,7 +4,14 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.io.OutputStream;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileSystem;
@@ -16,6 +23,7 @@ import org.apache.hadoop.fs.RawLocalFileSystem;
 /** JSON files that are replaced whole: a reader sees the old one or the new one. */
 final class JsonFiles {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final int READERS = 32;
 
     private final FileSystem fs;
     private final Configuration hadoop;
@@ -36,6 +44,29 @@ final class JsonFiles {
             return value;
         } catch (JacksonException e) {
             throw damaged(file, e);
+        }
+    }
+
+    /** Several at once, since each is a round trip on object stores. */
+    <T> List<T> readAll(List<Path> files, Class<T> type) throws IOException {
+        ExecutorService threads = Executors.newFixedThreadPool(READERS);
+        try {
+            List<Future<T>> readings = new ArrayList<>();
+            for (Path file : files) {
+                readings.add(threads.submit(() -> read(file, type)));
+            }
+            List<T> values = new ArrayList<>();
+            for (Future<T> reading : readings) {
+                values.add(reading.get());
+            }
+            return values;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted while " + files.size() + " files were read");
+        } catch (ExecutionException e) {
+            throw WaveRunner.asIs(e.getCause());
+        } finally {
+            threads.shutdownNow();
         }
     }
 

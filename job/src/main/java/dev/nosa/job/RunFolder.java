@@ -3,8 +3,10 @@ package dev.nosa.job;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
@@ -64,8 +66,10 @@ final class RunFolder implements AutoCloseable {
                 new RunFolder(output, sink, lock, spark.sparkContext().hadoopConfiguration());
         boolean opened = false;
         try {
-            folder.load(settings, input, options.incremental, spark);
-            folder.recover(spark, totals);
+            // Once for all waves: on object stores every question about a single one is a round trip.
+            Set<Integer> begun = sink.begun(spark);
+            folder.load(settings, input, options.incremental, begun, spark);
+            folder.recover(begun, spark, totals);
             opened = true;
             return folder;
         } finally {
@@ -75,9 +79,10 @@ final class RunFolder implements AutoCloseable {
         }
     }
 
-    private void load(Map<String, String> settings, InputState input, boolean incremental, SparkSession spark)
+    private void load(
+            Map<String, String> settings, InputState input, boolean incremental, Set<Integer> begun, SparkSession spark)
             throws IOException {
-        Path file = new Path(state, "manifest.json");
+        Path file = manifestFile();
         Manifest found = null;
         try {
             found = fs.exists(file) ? json.read(file, Manifest.class) : null;
@@ -94,7 +99,7 @@ final class RunFolder implements AutoCloseable {
         }
         List<String> differences = found.differences(settings);
         inputChanged = !found.input().equals(input);
-        boolean mayGo = output.overwrites() || isEmpty(found, spark);
+        boolean mayGo = output.overwrites() || isEmpty(found, begun, spark);
         if (mayGo && (!differences.isEmpty() || inputChanged)) {
             beginAnew(settings, input);
             return;
@@ -122,9 +127,11 @@ final class RunFolder implements AutoCloseable {
         if (!fs.exists(wavesFolder())) {
             return;
         }
-        for (FileStatus record :
-                fs.listStatus(wavesFolder(), path -> path.getName().matches("\\d+\\.json"))) {
-            WaveRecord wave = json.read(record.getPath(), WaveRecord.class);
+        List<Path> files = Arrays.stream(
+                        fs.listStatus(wavesFolder(), path -> path.getName().matches("\\d+\\.json")))
+                .map(FileStatus::getPath)
+                .toList();
+        for (WaveRecord wave : json.readAll(files, WaveRecord.class)) {
             records.put(wave.wave(), wave);
         }
     }
@@ -145,9 +152,10 @@ final class RunFolder implements AutoCloseable {
     }
 
     /** Whether an earlier job has committed no wave. */
-    private boolean isEmpty(Manifest found, SparkSession spark) throws IOException {
+    private boolean isEmpty(Manifest found, Set<Integer> begun, SparkSession spark) throws IOException {
         for (Wave wave : found.waves()) {
-            if (records.containsKey(wave.number()) || sink.isThere(spark, wave.number())) {
+            int number = wave.number();
+            if (records.containsKey(number) || begun.contains(number) && sink.isThere(spark, number)) {
                 return false;
             }
         }
@@ -155,6 +163,9 @@ final class RunFolder implements AutoCloseable {
     }
 
     private void beginAnew(Map<String, String> settings, InputState input) throws IOException {
+        if (output.overwrites()) {
+            fs.delete(manifestFile(), false); // first: waves that are half deleted must not pass for committed ones
+        }
         for (FileStatus child : fs.listStatus(output.work())) {
             if (!child.getPath().equals(state)) {
                 fs.delete(child.getPath(), true);
@@ -173,21 +184,23 @@ final class RunFolder implements AutoCloseable {
                 List.of());
     }
 
-    private void recover(SparkSession spark, WaveTotals totals) throws IOException {
+    private void recover(Set<Integer> begun, SparkSession spark, WaveTotals totals) throws IOException {
         for (Wave wave : manifest.waves()) {
             int number = wave.number();
             WaveRecord record = records.get(number);
             if (record != null && record.state().equals(WaveRecord.REPLACING)) {
                 sink.replace(number);
                 write(record.with(WaveRecord.COMMITTED));
-            } else if (record != null && record.documents() > 0 && !sink.isThere(spark, number)) {
+            } else if (record != null && record.documents() > 0 && !begun.contains(number)) {
                 log.warn("Wave {} is recorded but not there any more; its documents are computed again", number);
                 records.remove(number);
                 fs.delete(recordFile(number), false);
-            } else if (record == null && sink.isThere(spark, number)) {
-                write(totals.read(number, sink.read(spark, number)));
-            } else if (record == null) {
-                sink.discard(number);
+            } else if (record == null && begun.contains(number)) {
+                if (sink.isThere(spark, number)) {
+                    write(totals.read(number, sink.read(spark, number)));
+                } else {
+                    sink.discard(number);
+                }
             }
         }
     }
@@ -228,7 +241,7 @@ final class RunFolder implements AutoCloseable {
     }
 
     private void writeManifest() throws IOException {
-        json.write(new Path(state, "manifest.json"), manifest);
+        json.write(manifestFile(), manifest);
     }
 
     /** Waves that are not committed, in order. */
@@ -291,6 +304,10 @@ final class RunFolder implements AutoCloseable {
         fs.mkdirs(wavesFolder());
         json.write(recordFile(record.wave()), record);
         records.put(record.wave(), record);
+    }
+
+    private Path manifestFile() {
+        return new Path(state, "manifest.json");
     }
 
     private Path wavesFolder() {

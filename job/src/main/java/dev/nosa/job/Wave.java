@@ -1,9 +1,11 @@
 package dev.nosa.job;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.shiftrightunsigned;
 import static org.apache.spark.sql.functions.xxhash64;
 
+import java.util.List;
 import org.apache.spark.sql.Column;
 
 /**
@@ -27,8 +29,23 @@ record Wave(int number, int plan, int from, int to, long documents) {
         return shiftrightunsigned(xxhash64(col(DocumentIds.COLUMN)), SHIFT).cast("int");
     }
 
+    /** Whether a row is in one of {@code waves}, which are in order and of one plan. */
+    static Column holds(List<Wave> waves) {
+        Column rows = lit(false);
+        int from = waves.get(0).from();
+        for (int i = 0; i < waves.size(); i++) {
+            int to = waves.get(i).to();
+            boolean last = i + 1 == waves.size();
+            if (last || waves.get(i + 1).from() != to) {
+                rows = rows.or(bucket().geq(from).and(bucket().lt(to)));
+                from = last ? to : waves.get(i + 1).from();
+            }
+        }
+        return rows;
+    }
+
     /** Whether a row is in this wave. */
     Column holds() {
-        return bucket().geq(from).and(bucket().lt(to));
+        return holds(List.of(this));
     }
 }

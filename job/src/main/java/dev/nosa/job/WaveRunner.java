@@ -55,7 +55,8 @@ final class WaveRunner {
         }
     }
 
-    private static IOException asIs(Throwable cause) {
+    /** What a thread has thrown, as it was where that is possible. */
+    static IOException asIs(Throwable cause) {
         if (cause instanceof RuntimeException failure) {
             throw failure;
         }

@@ -1,6 +1,9 @@
 package dev.nosa.job;
 
 import java.io.IOException;
+import java.util.Arrays;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Dataset;
@@ -65,6 +68,16 @@ class WaveSink {
                 .format(format)
                 .mode(SaveMode.ErrorIfExists)
                 .save(folder(wave).toString());
+    }
+
+    /**
+     * Numbers of the waves of which there is anything. A record is written when a wave is complete, and deleted before the wave
+     * is written again; so one of these that has a record is there as a whole.
+     */
+    Set<Integer> begun(SparkSession spark) throws IOException {
+        return Arrays.stream(fs.listStatus(root, path -> path.getName().matches(PREFIX + "\\d{1,9}")))
+                .map(folder -> Integer.valueOf(folder.getPath().getName().substring(PREFIX.length())))
+                .collect(Collectors.toSet());
     }
 
     /** Whether a wave was written to its end. */

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -222,6 +223,20 @@ class ResumeTest extends JobFixture {
         delete(wave(0));
         succeed(WAVES);
         assertThat(results()).isEqualTo(all);
+    }
+
+    @Test
+    void aFirstWaveThatIsGoneBesideNewRowsThatAreNotDoneGivesNoRowTwice() throws IOException {
+        succeed(WAVES);
+        Files.writeString(input.resolve("b.jsonl"), documents(10, 20));
+        succeed(WAVES, "--incremental");
+        Set<String> ids = results().keySet();
+        assertThat(ids).hasSize(20);
+        for (int wave : List.of(0, 4, 5)) {
+            delete(wave(wave));
+        }
+        succeed(WAVES);
+        assertThat(results().keySet()).isEqualTo(ids);
     }
 
     @Test
