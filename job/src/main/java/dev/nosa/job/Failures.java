@@ -52,7 +52,8 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         Optional<Throwable> checkpoint =
                 causes(e).filter(CheckpointException.class::isInstance).findFirst();
         if (checkpoint.isPresent()) { // also one that a task met when it loaded the weights
-            Throwable start = causes(e).filter(EngineStartException.class::isInstance)
+            Throwable start = causes(e)
+                    .filter(EngineStartException.class::isInstance)
                     .findFirst()
                     .orElse(checkpoint.get());
             print(start.getMessage() + " (--model)");
