@@ -203,7 +203,7 @@ abstract class DocumentJob implements Callable<Integer> {
                     planner,
                     waves,
                     input.partitions,
-                    documents -> progressLine(spark, documents * answersPerDocument()));
+                    documents -> progressLine(spark, documents));
             try {
                 documentRun.execute();
             } finally {
@@ -234,14 +234,24 @@ abstract class DocumentJob implements Callable<Integer> {
         return report(written, report, config);
     }
 
-    private AutoCloseable progressLine(SparkSession spark, long documents) {
+    private DocumentRun.Running progressLine(SparkSession spark, long documents) {
         TaskProgress tasks = new TaskProgress();
         spark.sparkContext().addSparkListener(tasks);
         ProgressLine line = ProgressLine.start(
-                tasks::snapshot, documents, spec.commandLine().getErr());
-        return () -> {
-            line.close();
-            spark.sparkContext().removeSparkListener(tasks);
+                tasks::snapshot,
+                documents * answersPerDocument(),
+                spec.commandLine().getErr());
+        return new DocumentRun.Running() {
+            @Override
+            public long documents() {
+                return tasks.snapshot().documents() / answersPerDocument();
+            }
+
+            @Override
+            public void close() {
+                line.close();
+                spark.sparkContext().removeSparkListener(tasks);
+            }
         };
     }
 

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.function.ToLongFunction;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.apache.spark.sql.Dataset;
@@ -38,9 +39,18 @@ record DocumentRun(
         int partitions,
         Progress progress) {
 
-    /** Hears how many documents the next waves have. */
+    /** Hears how many documents the next waves have, and shows how many of them are done. */
     interface Progress {
-        AutoCloseable start(long documents);
+        Running start(long documents);
+    }
+
+    /** Of waves that run. */
+    interface Running extends AutoCloseable {
+        /** How many are done, as far as is known. */
+        long documents();
+
+        @Override
+        void close();
     }
 
     void execute() throws IOException {
@@ -76,11 +86,10 @@ record DocumentRun(
         Map<Integer, List<Wave>> plans =
                 folder.pending().stream().collect(Collectors.groupingBy(Wave::plan, TreeMap::new, Collectors.toList()));
         for (List<Wave> waves : plans.values()) {
-            long count = waves.stream().mapToLong(Wave::documents).sum();
             int tasks = tasks(waves.size());
             inOrder(
                     waves,
-                    count,
+                    Wave::documents,
                     group -> rowsOf(group, documents),
                     (wave, rows) -> run(wave, rows.filter(wave.holds()), tasks));
         }
@@ -91,21 +100,18 @@ record DocumentRun(
         void run(T wave, Dataset<Row> rows) throws IOException;
     }
 
-    private <T> void inOrder(List<T> waves, long documents, Function<List<T>, Dataset<Row>> rowsOf, Work<T> work)
+    private <T> void inOrder(
+            List<T> waves, ToLongFunction<T> documents, Function<List<T>, Dataset<Row>> rowsOf, Work<T> work)
             throws IOException {
-        try (AutoCloseable line = progress.start(documents);
+        try (Running line = progress.start(waves.stream().mapToLong(documents).sum());
                 SharedRows<T> shared = new SharedRows<>(waves, rowsOf)) {
-            WaveRunner.run(waves, spark().sparkContext(), "nosa", wave -> {
+            WaveRunner.run(waves, documents, new WaveGate(line::documents), spark().sparkContext(), wave -> {
                 try {
                     work.run(wave, shared.rows(wave));
                 } finally {
                     shared.done(wave);
                 }
             });
-        } catch (IOException | RuntimeException e) {
-            throw e;
-        } catch (Exception e) {
-            throw new IOException(e);
         }
     }
 
@@ -148,9 +154,12 @@ record DocumentRun(
     private void retry(Dataset<Row> documents) throws IOException {
         List<WaveRecord> failed =
                 folder.committed().stream().filter(wave -> wave.errors() > 0).toList();
-        long count = failed.stream().mapToLong(WaveRecord::errors).sum();
         int tasks = tasks(failed.size());
-        inOrder(failed, count, group -> failedOf(group, documents), (wave, rows) -> retry(wave.wave(), rows, tasks));
+        inOrder(
+                failed,
+                WaveRecord::errors,
+                group -> failedOf(group, documents),
+                (wave, rows) -> retry(wave.wave(), rows, tasks));
     }
 
     private Dataset<Row> failedOf(List<WaveRecord> waves, Dataset<Row> documents) {

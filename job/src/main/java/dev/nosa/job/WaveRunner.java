@@ -8,14 +8,16 @@ import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.function.ToLongFunction;
 import org.apache.spark.SparkContext;
 
 /**
  * Runs waves in order, two at a time: while the last documents of one wave are computed, those of the next come in, so that no
- * engine runs empty between them.
+ * engine runs empty between them. {@link WaveGate} keeps them half a wave apart.
  */
 final class WaveRunner {
     private static final int AT_ONCE = 2;
+    private static final String GROUP = "nosa";
 
     private WaveRunner() {}
 
@@ -24,16 +26,26 @@ final class WaveRunner {
         void run(T wave) throws IOException;
     }
 
-    /** Returns when all are done; the first failure stops what still runs. */
-    static <T> void run(List<T> waves, SparkContext context, String group, Work<T> work) throws IOException {
+    /**
+     * Returns when all are done; the first failure stops what still runs.
+     *
+     * @param documents of a wave
+     */
+    static <T> void run(List<T> waves, ToLongFunction<T> documents, WaveGate gate, SparkContext context, Work<T> work)
+            throws IOException {
         ExecutorService threads = Executors.newFixedThreadPool(AT_ONCE);
         boolean done = false;
         try {
             CompletionService<Void> results = new ExecutorCompletionService<>(threads);
             for (T wave : waves) {
                 results.submit(() -> {
-                    context.setJobGroup(group, wave.toString(), true);
-                    work.run(wave);
+                    gate.enter(documents.applyAsLong(wave));
+                    try {
+                        context.setJobGroup(GROUP, wave.toString(), true);
+                        work.run(wave);
+                    } finally {
+                        gate.leave();
+                    }
                     return null;
                 });
             }
@@ -49,7 +61,7 @@ final class WaveRunner {
         } finally {
             threads.shutdownNow();
             if (!done) {
-                context.cancelJobGroup(group);
+                context.cancelJobGroup(GROUP);
             }
             awaitEnd(threads);
         }
