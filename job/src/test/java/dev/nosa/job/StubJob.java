@@ -91,6 +91,7 @@ final class StubJob extends DocumentJob {
                 lit(2).as("output_tokens"),
                 struct(
                                 lit(0).as("shared_tokens"),
+                                lit(1.0).as("queued_ms"),
                                 lit(1_790_000_000_000L).as("finished_ms"),
                                 lit(1.0).as("prefill_ms"),
                                 lit(1.0).as("decode_ms"),
