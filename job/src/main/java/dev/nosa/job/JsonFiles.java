@@ -13,6 +13,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
@@ -29,8 +30,7 @@ final class JsonFiles {
     private final Configuration hadoop;
 
     JsonFiles(FileSystem fs, Configuration hadoop) {
-        // Checksums in a file of their own cannot be replaced together with the data.
-        this.fs = fs instanceof LocalFileSystem local ? local.getRawFileSystem() : fs;
+        this.fs = withoutChecksums(fs);
         this.hadoop = hadoop;
     }
 
@@ -78,11 +78,23 @@ final class JsonFiles {
                 cause);
     }
 
+    /** Checksums in a file of their own cannot be replaced together with the data. */
+    static FileSystem withoutChecksums(FileSystem fs) {
+        return fs instanceof LocalFileSystem local ? local.getRawFileSystem() : fs;
+    }
+
+    /** Writes a file where it is, in place of what is there. */
+    static void write(FileSystem fs, Path file, byte[] bytes) throws IOException {
+        try (OutputStream out = fs.create(file, true)) {
+            out.write(bytes);
+        } catch (FSError e) { // how Hadoop's local file system says that the disk is full
+            throw new IOException(file + ": " + e.getCause().getMessage(), e);
+        }
+    }
+
     void write(Path file, Object value) throws IOException {
         Path temporary = new Path(file.getParent(), "." + file.getName() + ".new");
-        try (OutputStream out = fs.create(temporary, true)) {
-            out.write(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(value));
-        }
+        write(fs, temporary, JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(value));
         if (fs instanceof RawLocalFileSystem) {
             fs.rename(temporary, file); // as POSIX does it, in place of what is there
         } else {

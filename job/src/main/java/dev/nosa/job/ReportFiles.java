@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.nosa.spark.EngineReport;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,7 +31,7 @@ final class ReportFiles {
 
     /** @param root of a run */
     ReportFiles(FileSystem fs, Path root) {
-        this.fs = fs;
+        this.fs = JsonFiles.withoutChecksums(fs);
         state = new Path(root, RunFolder.STATE);
     }
 
@@ -42,9 +41,12 @@ final class ReportFiles {
             return;
         }
         try {
-            write(new Path(engineFolder(), System.currentTimeMillis() + ".json"), JSON.writeValueAsBytes(engines));
+            JsonFiles.write(
+                    fs,
+                    new Path(engineFolder(), System.currentTimeMillis() + ".json"),
+                    JSON.writeValueAsBytes(engines));
         } catch (IOException e) {
-            log.warn("The report will not know what this job's engines have done", e);
+            log.warn("The report will not know what this job's engines have done: {}", e.getMessage());
         }
     }
 
@@ -58,7 +60,7 @@ final class ReportFiles {
             try (InputStream in = fs.open(file.getPath())) {
                 engines.addAll(List.of(JSON.readValue(in, EngineReport[].class)));
             } catch (JsonProcessingException e) {
-                log.warn("{} is damaged: the report does without", file.getPath(), e);
+                log.warn("{} is damaged: the report does without", file.getPath());
             }
         }
         return engines;
@@ -71,17 +73,14 @@ final class ReportFiles {
 
     void write(ReportData data) throws IOException {
         byte[] json = JSON.writeValueAsBytes(data);
-        write(new Path(state, "report.json"), json);
-        write(page(), ReportPage.html(new String(json, StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8));
+        JsonFiles.write(fs, new Path(state, "report.json"), json);
+        JsonFiles.write(
+                fs,
+                page(),
+                ReportPage.html(new String(json, StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8));
     }
 
     private Path engineFolder() {
         return new Path(state, "engines");
-    }
-
-    private void write(Path file, byte[] bytes) throws IOException {
-        try (OutputStream out = fs.create(file, true)) {
-            out.write(bytes);
-        }
     }
 }
