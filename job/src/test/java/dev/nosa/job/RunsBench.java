@@ -34,6 +34,11 @@ public final class RunsBench implements Callable<Integer> {
     /** For what is not measured. */
     private static final String LARGE_HEAP = "4g";
 
+    private static final List<String> KNOWN = List.of("small", "start", "resume", "waves");
+
+    /** About as many rows as a wave of short documents has. */
+    private static final long SMALL = 5000;
+
     private static final ObjectMapper JSON = new ObjectMapper();
 
     @Option(names = "--rows", defaultValue = "1000000")
@@ -63,7 +68,11 @@ public final class RunsBench implements Callable<Integer> {
             description = "Milliseconds of a call to the output's file system")
     int roundTrip;
 
-    @Option(names = "--what", split = ",", defaultValue = "start,resume,waves", description = "Measurements")
+    @Option(
+            names = "--what",
+            split = ",",
+            defaultValue = "small,start,resume",
+            description = "Measurements: small, start, resume, waves")
     List<String> what;
 
     @Option(names = "--label", defaultValue = "", description = "Noted in the lines")
@@ -76,7 +85,6 @@ public final class RunsBench implements Callable<Integer> {
     Path json;
 
     private String[] arguments;
-    private int waves;
 
     /** Runs all that is asked for. */
     public static void main(String[] args) {
@@ -91,59 +99,67 @@ public final class RunsBench implements Callable<Integer> {
             folder = Files.createTempDirectory("nosa-runs");
         }
         Files.createDirectories(folder);
-        Path input = folder.resolve("input-" + rows + "-" + words);
-        if (!Files.exists(input.resolve("_SUCCESS"))) {
-            step(LARGE_HEAP, "input", input.toString(), "" + rows, "" + words, "" + files);
+        Path input = input(rows);
+        Path output = folder.resolve("output-" + rows + "-" + words + "-" + waveDocs);
+        if (!Files.exists(output) && (what.contains("resume") || what.contains("waves"))) {
+            job(LARGE_HEAP, "prepare", input, output);
         }
-        if (what.contains("start")) {
-            measure("start", input, folder.resolve("fresh"));
+        Map<String, List<JsonNode>> runs = new LinkedHashMap<>();
+        for (int i = 0; i < repeats; i++) {
+            for (String each : what) { // in turn, since a shared machine's speed drifts
+                JsonNode run = switch (each) {
+                    case "small" -> job(heap, "start", input(SMALL), folder.resolve("fresh"));
+                    case "start" -> job(heap, "start", input, folder.resolve("fresh"));
+                    case "resume", "waves" -> job(heap, each, input, output);
+                    default -> throw new IllegalArgumentException(each + "; known: " + KNOWN);
+                };
+                System.out.println(each + ": " + run);
+                runs.computeIfAbsent(each, name -> new ArrayList<>()).add(run);
+            }
         }
-        if (what.contains("resume") || what.contains("waves")) {
-            Path output = folder.resolve("output-" + rows + "-" + words + "-" + waveDocs);
-            if (!Files.exists(output)) {
-                job(LARGE_HEAP, "prepare", input, output);
-            }
-            for (String each : List.of("resume", "waves")) {
-                if (what.contains(each)) {
-                    measure(each, input, output);
-                }
-            }
+        for (Map.Entry<String, List<JsonNode>> each : runs.entrySet()) {
+            report(each.getKey(), each.getValue());
         }
         return 0;
     }
 
-    private void measure(String name, Path input, Path output) throws IOException, InterruptedException {
-        List<JsonNode> runs = new ArrayList<>();
-        for (int i = 0; i < repeats; i++) {
-            JsonNode run = job(heap, name, input, output);
-            System.out.println(name + ": " + run);
-            runs.add(run);
-            waves = Math.max(waves, run.path("waves").asInt());
+    private Path input(long count) throws IOException, InterruptedException {
+        Path input = folder.resolve("input-" + count + "-" + words);
+        if (!Files.exists(input.resolve("_SUCCESS"))) {
+            step(LARGE_HEAP, "input", input.toString(), "" + count, "" + words, "" + files);
         }
+        return input;
+    }
+
+    private void report(String name, List<JsonNode> runs) throws IOException {
         if (name.equals("waves")) {
-            report(
-                    "a further wave until its documents are there",
-                    runs,
-                    run -> run.get("wave_s").asDouble());
+            report("a further wave", name, runs, run -> run.get("wave_s").asDouble());
         } else {
             report(
-                    name + ": the first document",
+                    name + ": session to first document",
+                    name,
                     runs,
                     run -> run.get("first_s").asDouble());
             report(
-                    name + ": of that from the folder on",
+                    name + ": opening the folder to first document",
+                    name,
                     runs,
                     run -> run.get("folder_s").asDouble());
         }
     }
 
-    private void report(String name, List<JsonNode> runs, ToDoubleFunction<JsonNode> value) throws IOException {
+    private void report(String name, String step, List<JsonNode> runs, ToDoubleFunction<JsonNode> value)
+            throws IOException {
         List<Double> values = runs.stream().mapToDouble(value).sorted().boxed().toList();
         Map<String, Object> line = new LinkedHashMap<>();
         line.put("what", name);
-        line.put("rows", rows);
-        line.put("waves", waves);
-        line.put("pending", name.startsWith("start") ? waves : pending);
+        line.put("rows", step.equals("small") ? SMALL : rows);
+        if (step.equals("resume") || step.equals("waves")) {
+            line.put("waves", runs.get(0).get("waves").asInt());
+            line.put("pending", pending);
+        } else {
+            line.put("wave_docs", waveDocs);
+        }
         line.put("s", values.get(values.size() / 2));
         line.put("all_s", values);
         line.put("words", words);

@@ -20,6 +20,9 @@ import picocli.CommandLine.Command;
 /** A job like {@code nosa generate}, in one JVM, whose documents cost nothing: it notes when they come. */
 @Command(name = "generate")
 final class StubJob extends DocumentJob {
+    /** Why a job ends before its end. */
+    static final String ENOUGH = "enough is known";
+
     /** When the first document of a wave was there; static, since Spark sends copies of functions to its tasks. */
     private static final AtomicLong FIRST_DOCUMENT = new AtomicLong();
 
@@ -68,7 +71,7 @@ final class StubJob extends DocumentJob {
     Dataset<Row> transform(Dataset<Row> documents, Setup setup, RunProgress progress) {
         started.add(System.nanoTime());
         if (waves > 0 && startedWaves() > waves) {
-            throw new IllegalStateException("enough waves");
+            throw new IllegalStateException(ENOUGH);
         }
         return results(documents, input.textColumn, waves == 0);
     }
@@ -78,7 +81,7 @@ final class StubJob extends DocumentJob {
         UDF1<String, String> answer = text -> {
             FIRST_DOCUMENT.compareAndSet(0, System.nanoTime());
             if (fail) {
-                throw new IllegalStateException("the first document is there");
+                throw new IllegalStateException(ENOUGH);
             }
             return "an answer";
         };
