@@ -55,9 +55,6 @@ abstract class DocumentJob implements Callable<Integer> {
             description = "Print the results of the first N documents at the end (default: ${DEFAULT-VALUE})")
     int show;
 
-    /** Where the report is, once it is there. */
-    private String page;
-
     /** What the job is run with, all of it checked; {@code prompt} is null where the subcommand has others. */
     record Setup(EngineConfig engine, String prompt) {}
 
@@ -220,17 +217,17 @@ abstract class DocumentJob implements Callable<Integer> {
     private int report(
             Dataset<Row> written, FinishedRun run, ReportFiles files, EngineConfig engine, ModelConfig config)
             throws IOException {
-        RunReport report = RunReport.of(written, run.seconds(), run.before());
+        RunReport report =
+                RunReport.of(written, run.seconds(), run.before(), files.page().toString());
         AttentionMode mode = engine.mode() == null ? config.mode() : engine.mode();
-        files.write(ReportData.of(
+        files.write(engines -> ReportData.of(
                 run,
                 output.output,
                 ReportData.model(engine.model().toAbsolutePath().getFileName().toString(), config, mode.configName()),
                 report,
                 written,
-                files.engines(),
+                engines,
                 ReportData.Configuration.of(spec, written.sparkSession())));
-        page = files.page().toString();
         return report(written, report, config);
     }
 
@@ -291,7 +288,7 @@ abstract class DocumentJob implements Callable<Integer> {
 
     /** Prints the totals, and returns the exit code: too many error rows are a failure. */
     int printTotals(RunReport report, ModelConfig config) {
-        report.print(spec.commandLine().getOut(), config, output.output, page);
+        report.print(spec.commandLine().getOut(), config, output.output);
         if (report.errorRate() <= output.maxErrorRate) {
             return 0;
         }

@@ -5,6 +5,7 @@ import static org.apache.spark.sql.functions.col;
 
 import java.io.IOException;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -74,6 +75,33 @@ record DocumentRun(
         }
         if (options.retryFailed) {
             retry(documents);
+        }
+        requireAllRows();
+    }
+
+    /** What somebody has taken out of a wave, or put into it, is said before the run counts as complete. */
+    private void requireAllRows() {
+        List<WaveRecord> waves =
+                folder.committed().stream().filter(wave -> wave.documents() > 0).toList();
+        if (waves.isEmpty()) {
+            return;
+        }
+        Map<Integer, Long> rows = new HashMap<>();
+        sink.read(spark())
+                .groupBy(WaveSink.COLUMN)
+                .count()
+                .collectAsList()
+                .forEach(wave -> rows.put(wave.getInt(0), wave.getLong(1)));
+        for (WaveRecord wave : waves) {
+            long found = rows.getOrDefault(wave.wave(), 0L);
+            if (found != wave.documents()) {
+                throw new UsageException(
+                        String.format(
+                                "wave %05d of %s holds %d rows, and was committed with %d: remove what is left of it, and the"
+                                        + " same command computes it again",
+                                wave.wave(), sink.root(), found, wave.documents()),
+                        "--output");
+            }
         }
     }
 

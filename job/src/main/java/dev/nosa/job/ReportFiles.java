@@ -9,8 +9,10 @@ import dev.nosa.spark.EngineReport;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -50,20 +52,22 @@ final class ReportFiles {
         }
     }
 
-    /** Of all jobs; a damaged file counts as none, since only the report wants it. */
-    List<EngineReport> engines() throws IOException {
-        List<EngineReport> engines = new ArrayList<>();
+    /** Of all jobs, each engine once; a damaged file counts as none, since only the report wants it. */
+    private List<EngineReport> engines() throws IOException {
         if (!fs.exists(engineFolder())) {
-            return engines;
+            return List.of();
         }
+        Map<String, EngineReport> engines = new LinkedHashMap<>();
         for (FileStatus file : fs.listStatus(engineFolder())) {
             try (InputStream in = fs.open(file.getPath())) {
-                engines.addAll(List.of(JSON.readValue(in, EngineReport[].class)));
+                for (EngineReport report : JSON.readValue(in, EngineReport[].class)) {
+                    engines.merge(report.engine(), report, EngineReport::newer);
+                }
             } catch (JsonProcessingException e) {
                 log.warn("{} is damaged: the report does without", file.getPath());
             }
         }
-        return engines;
+        return List.copyOf(engines.values());
     }
 
     /** The page. */
@@ -71,13 +75,18 @@ final class ReportFiles {
         return new Path(state, "report.html");
     }
 
-    void write(ReportData data) throws IOException {
-        byte[] json = JSON.writeValueAsBytes(data);
-        JsonFiles.write(fs, new Path(state, "report.json"), json);
-        JsonFiles.write(
-                fs,
-                page(),
-                ReportPage.html(new String(json, StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8));
+    /** Makes a report of what engines have said, and writes it if it can: the results are there without it. */
+    void write(Function<List<EngineReport>, ReportData> report) {
+        try {
+            byte[] json = JSON.writeValueAsBytes(report.apply(engines()));
+            JsonFiles.write(fs, new Path(state, "report.json"), json);
+            JsonFiles.write(
+                    fs,
+                    page(),
+                    ReportPage.html(new String(json, StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            log.warn("{} could not be written: {}", page(), e.getMessage());
+        }
     }
 
     private Path engineFolder() {

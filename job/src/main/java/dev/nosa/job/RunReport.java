@@ -32,6 +32,7 @@ import org.apache.spark.sql.Row;
  * @param decodeSeconds likewise
  * @param seconds wall time of reading, running and writing
  * @param before waves that were there when the job began
+ * @param page of the report
  */
 record RunReport(
         long documents,
@@ -47,6 +48,7 @@ record RunReport(
         long blocksMissed,
         double seconds,
         List<WaveRecord> before,
+        String page,
         List<ErrorClass> errorClasses) {
 
     private static final int SHOWN_CLASSES = 5;
@@ -54,7 +56,7 @@ record RunReport(
     /** Errors that differ in numbers alone. */
     record ErrorClass(long times, String id, String error) {}
 
-    static RunReport of(Dataset<Row> output, double seconds, List<WaveRecord> before) {
+    static RunReport of(Dataset<Row> output, double seconds, List<WaveRecord> before, String page) {
         Row total = output.agg(
                         count(lit(1)),
                         totalOf(ofStatus("truncated")),
@@ -82,6 +84,7 @@ record RunReport(
                 total.getLong(10),
                 seconds,
                 before,
+                page,
                 total.getLong(2) == 0 ? List.of() : errorClasses(output));
     }
 
@@ -122,7 +125,7 @@ record RunReport(
         return documents == 0 ? 0 : (double) errors / documents;
     }
 
-    void print(PrintWriter out, ModelConfig model, String path, String page) {
+    void print(PrintWriter out, ModelConfig model, String path) {
         line(
                 out,
                 "documents",

@@ -40,7 +40,7 @@ class ReportTest extends JobFixture {
     }
 
     @Test
-    void aRunOfTwoJobsIsOneReport(@TempDir Path empty) throws Exception {
+    void aRunOfTwoJobsIsOneReport() throws IOException {
         Path input = folder.resolve("in");
         Path output = folder.resolve("out");
         write("in/a.jsonl", documents(0, 9) + "{\"id\":\"long\",\"text\":\"" + "x".repeat(3000) + "\"}\n");
@@ -87,17 +87,24 @@ class ReportTest extends JobFixture {
             assertThat(sum(each.get("bins"), "rows")).as("%s", each).isEqualTo(14);
         }
         assertThat(report.get("layers")).hasSize(2);
+        assertThat(report.get("executors")).as("one engine ran both jobs").hasSize(1);
         JsonNode engine = report.at("/executors/0");
         assertThat(engine.get("backend").asText()).isEqualTo("cpu");
         assertThat(engine.get("prefill_tokens").asLong()).isPositive();
         assertThat(engine.get("host_kv_peak_bytes").asLong()).isPositive();
         assertThat(report.at("/configuration/options/max-new-tokens").asText()).isEqualTo("4");
+    }
 
+    @Test
+    void thePageOfARunOpens(@TempDir Path empty) throws Exception {
         Optional<Path> chromium = Chromium.program();
         assumeTrue(chromium.isPresent(), "no Chromium to open the page in: install one (apt-get install chromium)");
+        Path input = write("page/a.jsonl", documents(0, 3)).getParent();
+        Path output = folder.resolve("page-out");
+        assertThat(generate(input, output).code()).isZero();
         Chromium page = Chromium.open(chromium.get(), empty, Files.readString(output.resolve("_nosa/report.html")));
         assertThat(page.console()).isEmpty();
-        assertThat(page.dom()).contains("1 error in 15 documents").contains("Turnover by layer");
+        assertThat(page.dom()).contains("All 3 documents ok").contains("Turnover by layer");
     }
 
     @Test

@@ -147,6 +147,23 @@ class ResumeTest extends JobFixture {
     }
 
     @Test
+    void aWaveOfWhichAPartWasDeletedIsNamed() throws IOException {
+        succeed(WAVES);
+        Map<String, List<Object>> undisturbed = results();
+        try (Stream<Path> files = Files.list(wave(1))) {
+            for (Path file :
+                    files.filter(f -> f.toString().endsWith(".parquet")).toList()) {
+                Files.delete(file);
+            }
+        }
+        assertThat(generate(input, output, WAVES).usageError())
+                .contains("wave 00001 of ", " holds 0 rows, and was committed with ", "remove what is left of it");
+        delete(wave(1));
+        succeed(WAVES);
+        assertThat(results()).isEqualTo(undisturbed);
+    }
+
+    @Test
     void anotherRunsFolderIsRefusedWithWhatDiffers() throws IOException {
         succeed(WAVES);
         Map<String, Object> files = files();

@@ -8,7 +8,6 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.lang.management.MemoryType;
 import java.time.Instant;
-import java.util.Comparator;
 import org.apache.spark.SparkEnv;
 
 /**
@@ -51,8 +50,10 @@ public record EngineReport(
         long[] missedByLayer)
         implements Serializable {
 
-    /** Of two reports of one engine the later one is the larger. */
-    static final Comparator<EngineReport> BY_AGE = Comparator.comparingLong(EngineReport::steps);
+    /** The later one of two reports of one engine: its counts only grow. */
+    public EngineReport newer(EngineReport other) {
+        return other.steps > steps ? other : this;
+    }
 
     static EngineReport of(String name, Instant started, InferenceEngine running) {
         SparkEnv env = SparkEnv.get();

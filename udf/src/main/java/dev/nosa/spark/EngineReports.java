@@ -4,13 +4,11 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.BinaryOperator;
 import org.apache.spark.util.AccumulatorV2;
 
 /** The newest report of every engine: each task adds its engine's at its end. Safe from any thread. */
 final class EngineReports extends AccumulatorV2<EngineReport, List<EngineReport>> {
     private static final long serialVersionUID = 1L;
-    private static final BinaryOperator<EngineReport> NEWEST = BinaryOperator.maxBy(EngineReport.BY_AGE);
 
     private final Map<String, EngineReport> reports = Collections.synchronizedMap(new HashMap<>());
 
@@ -33,7 +31,7 @@ final class EngineReports extends AccumulatorV2<EngineReport, List<EngineReport>
 
     @Override
     public void add(EngineReport report) {
-        reports.merge(report.engine(), report, NEWEST);
+        reports.merge(report.engine(), report, EngineReport::newer);
     }
 
     @Override
