@@ -104,12 +104,15 @@ daemon() {
   children+=($!)
 }
 
+# The worker serves what its executors have shuffled, so that nothing of it is lost with one of them.
 start_cluster() {
   local n=$1
+  shuffle_port=$((20000 + RANDOM % 10000))
   daemon master org.apache.spark.deploy.master.Master --host 127.0.0.1 --port 0 --webui-port 0
   await 'Starting Spark master at' "$run/master.log"
   master=$(grep -o 'spark://[0-9.:]*' "$run/master.log" | head -1)
   daemon worker "-Dspark.worker.resource.gpu.amount=$n" "-Dspark.worker.resource.gpu.discoveryScript=$discovery" \
+    -Dspark.shuffle.service.enabled=true "-Dspark.shuffle.service.port=$shuffle_port" -Dspark.shuffle.service.db.enabled=false \
     org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --cores $((n * cores)) --memory $((n * ${heap%g} + n))g \
     --work-dir "$run/executors" --webui-port 0 "$master"
   await 'Successfully registered with master' "$run/worker.log"
@@ -192,10 +195,12 @@ run_job() {
     --conf spark.executor.resource.gpu.amount=1 \
     --conf "spark.task.resource.gpu.amount=$(awk "BEGIN { printf \"%.6f\", int(1e6 / $cores) / 1e6 }")" \
     --conf spark.scheduler.minRegisteredResourcesRatio=1.0 --conf spark.scheduler.maxRegisteredResourcesWaitingTime=120s \
+    --conf spark.shuffle.service.enabled=true --conf "spark.shuffle.service.port=$shuffle_port" \
+    --conf spark.shuffle.service.fetch.rdd.enabled=true \
     --conf spark.executorEnv.CUDA_DEVICE_ORDER=PCI_BUS_ID --conf spark.task.maxFailures=8 \
     --conf "spark.executorEnv.LOG4J_CONFIGURATION_FILE=$root/conf/log4j2.properties" \
     "${model_options[@]}" "${host_kv_options[@]}" --input "$run/documents.jsonl" --output "$run/output" \
-    --prompt '{text}' --partitions $((n * cores)) \
+    --prompt '{text}' \
     --max-context $((tokens + new_tokens)) --on-too-long truncate-middle --max-new-tokens "$new_tokens" \
     "$@" >"$run/job.out" 2>"$run/job.err" &
   children+=($!)
