@@ -4,6 +4,7 @@ import static org.apache.spark.sql.functions.col;
 
 import dev.nosa.engine.EngineConfig;
 import dev.nosa.model.ModelConfig;
+import dev.nosa.spark.EarlyStart;
 import dev.nosa.spark.GpuAddress;
 import dev.nosa.spark.NosaBuilder;
 import dev.nosa.spark.RunProgress;
@@ -189,6 +190,9 @@ abstract class DocumentJob implements Callable<Integer> {
         FinishedRun finished;
         try (RunFolder run = RunFolder.open(folder, sink, totals, settings, state, waves, spark)) {
             List<WaveRecord> before = run.committed();
+            if (run.isNew() || !run.pending().isEmpty()) {
+                EarlyStart.begin(spark.sparkContext(), setup.engine());
+            }
             DocumentRun documentRun = new DocumentRun(
                     run,
                     sink,

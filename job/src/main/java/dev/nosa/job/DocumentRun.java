@@ -55,6 +55,8 @@ record DocumentRun(
     }
 
     void execute() throws IOException {
+        List<WaveRecord> before =
+                folder.committed().stream().filter(wave -> wave.documents() > 0).toList();
         DocumentIds.Kind ids = folder.ids();
         if (folder.isNew() || folder.inputChanged()) {
             ids = DocumentIds.check(rows, idColumn);
@@ -76,14 +78,12 @@ record DocumentRun(
         if (options.retryFailed) {
             retry(documents);
         }
-        requireAllRows();
+        requireAllRows(before);
     }
 
-    /** What somebody has taken out of a wave, or put into it, is said before the run counts as complete. */
-    private void requireAllRows() {
-        List<WaveRecord> waves =
-                folder.committed().stream().filter(wave -> wave.documents() > 0).toList();
-        if (waves.isEmpty()) {
+    /** What somebody has taken out of waves that were there before, or put into them, is said before the run counts as complete. */
+    private void requireAllRows(List<WaveRecord> before) {
+        if (before.isEmpty()) {
             return;
         }
         Map<Integer, Long> rows = new HashMap<>();
@@ -92,7 +92,7 @@ record DocumentRun(
                 .count()
                 .collectAsList()
                 .forEach(wave -> rows.put(wave.getInt(0), wave.getLong(1)));
-        for (WaveRecord wave : waves) {
+        for (WaveRecord wave : before) {
             long found = rows.getOrDefault(wave.wave(), 0L);
             if (found != wave.documents()) {
                 throw new UsageException(

@@ -2,6 +2,8 @@ package dev.nosa.job;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -74,7 +76,8 @@ class LocalClusterIT {
         assertThat(local.err()).doesNotContain("incubator", "NativeCodeLoader", "CudaUtils", "Versions of", "\tat ");
 
         Set<Path> before = applications();
-        NosaProcess cluster = generate("a model", "cluster", TWO_EXECUTORS);
+        Path events = Files.createDirectory(folder.resolve("events"));
+        NosaProcess cluster = generate("a model", "cluster", withEvents(events, TWO_EXECUTORS));
         assertThat(cluster.code()).as(cluster.err()).isZero();
         assertThat(cluster.out()).contains(DOCUMENTS + ": 0 ok, " + DOCUMENTS + " truncated, 0 errors");
 
@@ -83,6 +86,42 @@ class LocalClusterIT {
         ours.removeAll(before);
         assertThat(ours).hasSize(1);
         assertOneEngineAnExecutor(ours.iterator().next());
+        assertEnginesStartEarly(events);
+    }
+
+    private static String[] withEvents(Path events, String... options) {
+        List<String> all = new ArrayList<>(List.of(options));
+        all.addAll(List.of("--conf", "spark.eventLog.enabled=true", "--conf", "spark.eventLog.dir=" + events.toUri()));
+        all.addAll(
+                List.of("--conf", "spark.eventLog.compress=false", "--conf", "spark.eventLog.rolling.enabled=false"));
+        return all.toArray(String[]::new);
+    }
+
+    /** Tasks of a job before the planning's ask every executor to start its engine. */
+    private static void assertEnginesStartEarly(Path events) throws IOException {
+        List<JsonNode> jobs = new ArrayList<>();
+        List<JsonNode> tasks = new ArrayList<>();
+        try (Stream<Path> logs = Files.list(events)) {
+            for (String line : Files.readAllLines(logs.findFirst().orElseThrow())) {
+                JsonNode event = new ObjectMapper().readTree(line);
+                switch (event.get("Event").asText()) {
+                    case "SparkListenerJobStart" -> jobs.add(event);
+                    case "SparkListenerTaskEnd" -> tasks.add(event);
+                    default -> {}
+                }
+            }
+        }
+        List<JsonNode> asked = jobs.stream()
+                .filter(job ->
+                        job.at("/Properties/spark.job.description").asText().equals("engines start"))
+                .toList();
+        assertThat(asked).hasSize(1);
+        int stage = asked.get(0).at("/Stage IDs/0").asInt();
+        assertThat(tasks.stream()
+                        .filter(task -> task.get("Stage ID").asInt() == stage)
+                        .map(task -> task.at("/Task Info/Executor ID").asText()))
+                .containsExactlyInAnyOrder("0", "1");
+        assertThat(asked.get(0).get("Job ID").asInt()).isLessThan(jobs.size() / 2);
     }
 
     /** Under /proc/self a path is another one for each process: here that of the driver and of executor 0 is there. */

@@ -80,6 +80,11 @@ public final class ExecutorEngine {
         return INSTANCE.await(options, starter, killed);
     }
 
+    /** Starts the engine if there is none, and does not wait for it. */
+    static void begin(EngineOptions options, ModelStarter starter) {
+        INSTANCE.find(options, starter);
+    }
+
     private HostedModel await(EngineOptions wanted, ModelStarter starter, BooleanSupplier killed)
             throws InterruptedException {
         CompletableFuture<HostedModel> future = find(wanted, starter);
