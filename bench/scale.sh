@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #
 # Scaling over the GPUs of this host: `nosa generate` on a Spark standalone cluster with one executor per GPU, for several
-# numbers of executors, over generated documents. Prints a JSON line a run.
+# numbers of executors, over generated documents. Prints a JSON line a run: its wall time, and rates over the time from the start of
+# the last engine to the last commit.
 #
 #   bench/scale.sh [options] [-- options of nosa generate]
 #
@@ -16,7 +17,7 @@
 #   --heap SIZE         Java heap of each executor, in g (default: 8g)
 #   --host-kv SIZE      pinned memory of each executor (default: with a GPU its share of what is free beside the heaps)
 #   --discovery SCRIPT  prints this host's GPUs (default: conf/find-gpus.sh)
-#   --kill-after SEC    kills an executor so long after its engine's start; the others do its documents again
+#   --kill-after SEC    kills an executor so long after tasks began to generate; the others do its documents again
 #   --folder DIR        logs and outputs, which stay there (default: a new folder in /tmp)
 #   --json FILE         adds the lines there
 #
@@ -120,10 +121,10 @@ start_cluster() {
 
 engines() { cat "$run"/executors/app-*/*/stderr 2>/dev/null | grep 'Engine of this JVM' || true; }
 
-# Kills the first executor whose engine has started, some seconds later, and leaves its process's number.
+# Kills an executor some seconds after tasks have begun to generate, and leaves its process's number.
 kill_one() {
   local victim
-  until [[ -n $(engines) ]]; do sleep 0.2; done
+  until compgen -G "$run/output*/wave=*/_temporary/*/_temporary/*/part-*" >/dev/null && [[ -n $(engines) ]]; do sleep 0.2; done
   sleep "$kill_after"
   victim=$(engines | grep -o '(process [0-9]*' | grep -o '[0-9]*' | head -1)
   kill -9 "$victim" && echo "$victim" >"$run/killed"
@@ -210,17 +211,20 @@ run_job() {
   report "$n" "$count"
 }
 
-# Mean of column $2 for each GPU of column $1 in file $3, over the time (column $4) from the last engine's start: a JSON object.
+# The times called $1 in part $2 of the run's report, the earliest first.
+times_of() {
+  sed -n "/^  \"$2\" : /,/^  []} ]*,\$/ s/^ *\"$1\" : \"\(.*\)\".*/\1/p" "$run/output/_nosa/report.json" | sort
+}
+
+# Mean of column $2 for each GPU of column $1 in file $3 over the time (column $4) from $from to $to: a JSON object.
 mean_while_running() {
-  local from
-  from=$(engines | awk '{ print $1 }' | sort | tail -1)
   [[ -s $3 ]] || {
     echo null
     return
   }
-  awk -F '[ ,]+' -v gpu="$1" -v value="$2" -v time="$4" -v from="$from" '
+  awk -F '[ ,]+' -v gpu="$1" -v value="$2" -v time="$4" -v from="$(date -d "$from" +%T)" -v to="$(date -d "$to" +%T)" '
     { sub(/^ +/, "") }
-    $time >= from && $gpu ~ /^[0-9]+$/ { sum[$gpu] += $value; n[$gpu]++ }
+    $time >= from && $time <= to && $gpu ~ /^[0-9]+$/ { sum[$gpu] += $value; n[$gpu]++ }
     END {
       text = ""
       for (g in n) text = text (text == "" ? "" : ", ") sprintf("\"%s\": %.1f", g, sum[g] / n[g])
@@ -228,27 +232,28 @@ mean_while_running() {
     }' "$3"
 }
 
+# What the run has written of itself, and what was seen beside it. An engine that was killed has left no report.
 report() {
-  local n=$1 count=$2 documents_and_errors prompt output speed started gpus pinned resident killed=null
+  local n=$1 count=$2 documents_and_errors prompt output from to started gpus pinned resident killed=null left=$1
   documents_and_errors=$(sed -n 's/^documents *\([0-9]*\): .* \([0-9]*\) errors$/\1 \2/p' "$run/job.out")
   [[ $documents_and_errors == "$count 0" ]] ||
     fail "of $count documents, written and in error are: $documents_and_errors ($run/job.out)"
   read -r prompt output < <(sed -n 's/^tokens *\([0-9]*\) prompt, \([0-9]*\) output$/\1 \2/p' "$run/job.out")
-  speed=$(sed -n 's/^speed *\([0-9]*\) tokens.*/\1/p' "$run/job.out")
+  [[ ! -f $run/killed ]] || killed=$(<"$run/killed") left=$((n - 1))
+  from=$(times_of started executors | sed -n "${left}p")
+  to=$(times_of finished run)
   started=$(engines | sed -n 's/.* started in \([0-9]*\) ms.*/\1/p' | sort -n | tail -1)
-  [[ -n $speed && $speed != 0 && -n $started ]] || fail "no speed in $run/job.out, or no engine in $run/executors"
+  [[ -n $from && -n $to && -n $started ]] || fail "no times in $run/output/_nosa/report.json, or no engine in $run/executors"
   gpus=$(engines | sed -n 's/.* device=\([0-9]*\),.*/\1/p' | sort -n | paste -sd, -)
   pinned=$(cat "$run"/executors/app-*/*/stderr | sed -n 's/.*Pinned \([0-9.]* [A-Za-z]*\) of host memory in .*/"\1"/p' | sort -u | paste -sd, -)
   resident=$(sed -n p "$run"/process-*[0-9] 2>/dev/null | awk '{ printf "%s%.1f", (NR > 1 ? ", " : ""), $1 / 2 ^ 30 }')
-  [[ ! -f $run/killed ]] || killed=$(<"$run/killed")
   {
     printf '{"what": "scale", "work": "%s", "executors": %d, "engines": %d, "gpus": [%s], ' \
       "$work" "$n" "$(engines | wc -l)" "$gpus"
-    awk -v count="$count" -v tokens="$((prompt + output))" -v speed="$speed" -v started="$started" 'BEGIN {
-      seconds = tokens / speed
-      busy = seconds - started / 1000
-      printf "\"s\": %.1f, \"start_s\": %.1f, \"documents_per_s\": %.3f, \"tokens_per_s\": %.0f, ",
-        seconds, started / 1000, count / busy, tokens / busy
+    awk -v count="$count" -v tokens="$((prompt + output))" -v started="$started" -v begin="$(date -d "$(times_of created run)" +%s.%N)" \
+      -v from="$(date -d "$from" +%s.%N)" -v to="$(date -d "$to" +%s.%N)" 'BEGIN {
+      printf "\"s\": %.1f, \"start_s\": %.1f, \"from_start_s\": %.1f, \"documents_per_s\": %.3f, \"tokens_per_s\": %.0f, ",
+        to - begin, started / 1000, to - from, count / (to - from), tokens / (to - from)
     }'
     printf '"documents": %d, "prompt_tokens": %d, "output_tokens": %d, ' "$count" "$prompt" "$output"
     printf '"gpu_busy_percent": %s, "from_host_mb_per_s": %s, "pinned": [%s], ' \
