@@ -11,6 +11,7 @@ import dev.nosa.spark.RunProgress;
 import dev.nosa.sparse.AttentionMode;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -211,7 +212,8 @@ abstract class DocumentJob implements Callable<Integer> {
                 new ReportFiles(folder.fs(), folder.work()).keep(progress.engines());
             }
             run.complete();
-            finished = new FinishedRun(run.manifest(), before, run.committed(), (System.nanoTime() - start) / 1e9);
+            double seconds = (System.nanoTime() - start) / 1e9;
+            finished = new FinishedRun(run.manifest(), before, run.committed(), seconds, Instant.now());
         }
         Dataset<Row> written = answers(
                 WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark));

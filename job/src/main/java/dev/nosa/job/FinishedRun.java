@@ -1,5 +1,6 @@
 package dev.nosa.job;
 
+import java.time.Instant;
 import java.util.List;
 
 /**
@@ -8,5 +9,7 @@ import java.util.List;
  * @param before waves that were there when that job began
  * @param waves all of them
  * @param seconds of that job: reading, running and writing
+ * @param finished when it was done
  */
-record FinishedRun(Manifest manifest, List<WaveRecord> before, List<WaveRecord> waves, double seconds) {}
+record FinishedRun(
+        Manifest manifest, List<WaveRecord> before, List<WaveRecord> waves, double seconds, Instant finished) {}

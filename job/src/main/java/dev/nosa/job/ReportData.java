@@ -7,7 +7,6 @@ import static org.apache.spark.sql.functions.lit;
 
 import dev.nosa.model.ModelConfig;
 import dev.nosa.spark.EngineReport;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -115,7 +114,7 @@ record ReportData(
                 new Run(
                         manifest.run(),
                         manifest.created(),
-                        Instant.now().toString(),
+                        run.finished().toString(),
                         new Version().getVersion()[0].replaceFirst("^nosa ", ""),
                         results.sparkSession().version()),
                 model,
