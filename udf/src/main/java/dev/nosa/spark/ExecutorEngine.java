@@ -19,8 +19,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The engine of this executor JVM: started by the first task that needs it, shared by all, closed with the JVM. Safe from
- * any thread. Other options in the same JVM are an error, since their model would not fit beside the first.
+ * The engine of this executor JVM: started by the first task that needs or foresees it, shared by all, closed with the JVM.
+ * Safe from any thread. Other options in the same JVM are an error, since their model would not fit beside the first.
  */
 public final class ExecutorEngine {
     private static final Logger log = LoggerFactory.getLogger(ExecutorEngine.class);

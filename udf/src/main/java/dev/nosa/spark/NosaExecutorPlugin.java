@@ -14,7 +14,7 @@ import org.apache.spark.api.plugin.PluginContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The plugin on an executor: its GPU, its metrics, its line in the log. The engine starts with the first task. */
+/** The plugin on an executor: its GPU, its metrics, its line in the log. The engine starts with a task. */
 final class NosaExecutorPlugin implements ExecutorPlugin {
     private static final Logger log = LoggerFactory.getLogger(NosaExecutorPlugin.class);
 
