@@ -34,7 +34,7 @@ class SampleModelTest {
     /** Below this margin F32 may rank two blocks either way. */
     private static final float TIE = 1e-5f;
 
-    /** Of all selections. OpenBLAS rounds by the processor: of 184 one differs on an Intel Xeon with AMX, none did on AMD EPYC. */
+    /** Of all selections. OpenBLAS rounds by the processor: one of 184 differs on a Xeon with AMX, none on an EPYC. */
     private static final double MOST_TIES = 2e-2;
 
     private final GoldenData vectors;
