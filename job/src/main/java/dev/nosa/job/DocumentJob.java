@@ -22,6 +22,8 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -29,6 +31,8 @@ import picocli.CommandLine.Spec;
 
 /** One pass over the documents: check everything, read, transform, write, report. */
 abstract class DocumentJob implements Callable<Integer> {
+    private static final Logger log = LoggerFactory.getLogger(DocumentJob.class);
+
     @Spec
     CommandSpec spec;
 
@@ -188,7 +192,7 @@ abstract class DocumentJob implements Callable<Integer> {
         InputState state = InputState.of(paths.files(spark.sparkContext().hadoopConfiguration()));
         long start = System.nanoTime();
         WaveSink sink = WaveSink.of(folder.fs(), folder.work(), output.format, schema);
-        FinishedRun finished;
+        RunEnd end;
         try (RunFolder run = RunFolder.open(folder, sink, totals, settings, state, waves, spark)) {
             List<WaveRecord> before = run.committed();
             if (run.isNew() || !run.pending().isEmpty()) {
@@ -206,27 +210,53 @@ abstract class DocumentJob implements Callable<Integer> {
                     waves,
                     input.partitions,
                     documents -> progressLine(spark, documents));
+            ReportFiles reports = new ReportFiles(folder.fs(), folder.work());
             try {
                 documentRun.execute();
-            } finally {
-                new ReportFiles(folder.fs(), folder.work()).keep(progress.engines());
+            } catch (IOException | RuntimeException e) {
+                reports.keep(progress.engines());
+                reportUnfinished(sink, end(run, before, start, null), reports, setup.engine(), config);
+                throw e;
             }
+            reports.keep(progress.engines());
             run.complete();
-            double seconds = (System.nanoTime() - start) / 1e9;
-            finished = new FinishedRun(run.manifest(), before, run.committed(), seconds, Instant.now());
+            end = end(run, before, start, Instant.now());
         }
         Dataset<Row> written = answers(
                 WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark));
-        return report(written, finished, new ReportFiles(folder.fs(), folder.target()), setup.engine(), config);
+        ReportFiles reports = new ReportFiles(folder.fs(), folder.target());
+        return report(written, writeReport(written, end, reports, setup.engine(), config), config);
     }
 
-    private int report(
-            Dataset<Row> written, FinishedRun run, ReportFiles files, EngineConfig engine, ModelConfig config)
-            throws IOException {
-        RunReport report =
-                RunReport.of(written, run.seconds(), run.before(), files.page().toString());
+    private static RunEnd end(RunFolder run, List<WaveRecord> before, long start, Instant finished) {
+        return new RunEnd(run.manifest(), before, run.committed(), (System.nanoTime() - start) / 1e9, finished);
+    }
+
+    /** Of the waves that are there; why the job fails is more important than a failure here. */
+    private void reportUnfinished(
+            WaveSink sink, RunEnd run, ReportFiles reports, EngineConfig engine, ModelConfig config) {
+        if (run.waves().isEmpty()) {
+            return;
+        }
+        try {
+            Object[] there = run.waves().stream().map(WaveRecord::wave).toArray();
+            Dataset<Row> written =
+                    sink.read(SparkSession.active()).filter(col(WaveSink.COLUMN).isin(there));
+            writeReport(answers(written), run, reports, engine, config);
+            PrintWriter err = spec.commandLine().getErr();
+            err.printf("nosa: report of what is done: %s%n", reports.page());
+            err.flush();
+        } catch (RuntimeException e) {
+            log.warn("There is no report of what is done: {}", e.getMessage());
+        }
+    }
+
+    private RunReport writeReport(
+            Dataset<Row> written, RunEnd run, ReportFiles reports, EngineConfig engine, ModelConfig config) {
+        RunReport report = RunReport.of(
+                written, run.seconds(), run.before(), reports.page().toString());
         AttentionMode mode = engine.mode() == null ? config.mode() : engine.mode();
-        files.write(engines -> ReportData.of(
+        reports.write(engines -> ReportData.of(
                 run,
                 output.output,
                 ReportData.model(engine.model().toAbsolutePath().getFileName().toString(), config, mode.configName()),
@@ -234,7 +264,7 @@ abstract class DocumentJob implements Callable<Integer> {
                 written,
                 engines,
                 ReportData.Configuration.of(spec, written.sparkSession())));
-        return report(written, report, config);
+        return report;
     }
 
     private DocumentRun.Running progressLine(SparkSession spark, long documents) {

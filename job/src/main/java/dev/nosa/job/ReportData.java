@@ -10,6 +10,7 @@ import dev.nosa.spark.EngineReport;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 import org.apache.spark.SparkConf;
@@ -42,7 +43,8 @@ record ReportData(
         Configuration configuration) {
     private static final int VERSION = 1;
 
-    record Run(String id, String created, String finished, String nosaVersion, String sparkVersion) {}
+    /** @param finished null: it is not complete */
+    record Run(String id, String created, boolean complete, String finished, String nosaVersion, String sparkVersion) {}
 
     record Model(String name, int layers, int kvHeads, String mode, int longest) {}
 
@@ -98,7 +100,7 @@ record ReportData(
      * @param results one row a result
      */
     static ReportData of(
-            FinishedRun run,
+            RunEnd run,
             String output,
             Model model,
             RunReport totals,
@@ -114,7 +116,8 @@ record ReportData(
                 new Run(
                         manifest.run(),
                         manifest.created(),
-                        run.finished().toString(),
+                        run.finished() != null,
+                        Objects.toString(run.finished(), null),
                         new Version().getVersion()[0].replaceFirst("^nosa ", ""),
                         results.sparkSession().version()),
                 model,

@@ -156,11 +156,22 @@ class ResumeTest extends JobFixture {
                 Files.delete(file);
             }
         }
-        assertThat(generate(input, output, WAVES).usageError())
+        CommandRun failed = generate(input, output, WAVES);
+        assertThat(failed.code()).isEqualTo(Failures.BAD_USAGE);
+        assertThat(failed.err().lines().toList().get(1))
                 .contains("wave 00001 of ", " holds 0 rows, and was committed with ", "remove what is left of it");
+        assertThat(failed.err()).startsWith("nosa: report of what is done: ");
+        assertThat(report().at("/run/complete").asBoolean()).isFalse();
+        assertThat(report().at("/totals/documents").asInt()).isLessThan(undisturbed.size());
         delete(wave(1));
         succeed(WAVES);
         assertThat(results()).isEqualTo(undisturbed);
+        assertThat(report().at("/run/complete").asBoolean()).isTrue();
+        assertThat(report().at("/totals/documents").asInt()).isEqualTo(undisturbed.size());
+    }
+
+    private JsonNode report() throws IOException {
+        return new ObjectMapper().readTree(output.resolve("_nosa/report.json").toFile());
     }
 
     @Test
