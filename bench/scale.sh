@@ -232,14 +232,14 @@ mean_while_running() {
     }' "$3"
 }
 
-# What the run has written of itself, and what was seen beside it. An engine that was killed has left no report.
+# What the run has written of itself, and what was seen beside it. An engine that was killed in its first tasks has left no report.
 report() {
   local n=$1 count=$2 documents_and_errors prompt output from to started gpus pinned resident killed=null left=$1
   documents_and_errors=$(sed -n 's/^documents *\([0-9]*\): .* \([0-9]*\) errors$/\1 \2/p' "$run/job.out")
   [[ $documents_and_errors == "$count 0" ]] ||
     fail "of $count documents, written and in error are: $documents_and_errors ($run/job.out)"
   read -r prompt output < <(sed -n 's/^tokens *\([0-9]*\) prompt, \([0-9]*\) output$/\1 \2/p' "$run/job.out")
-  [[ ! -f $run/killed ]] || killed=$(<"$run/killed") left=$((n - 1))
+  [[ ! -f $run/killed ]] || killed=$(<"$run/killed") left=$((n > 1 ? n - 1 : 1))
   from=$(times_of started executors | sed -n "${left}p")
   to=$(times_of finished run)
   started=$(engines | sed -n 's/.* started in \([0-9]*\) ms.*/\1/p' | sort -n | tail -1)

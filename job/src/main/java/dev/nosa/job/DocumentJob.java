@@ -119,8 +119,8 @@ abstract class DocumentJob implements Callable<Integer> {
         return written;
     }
 
-    /** Prints what was written, and returns the exit code. */
-    abstract int report(Dataset<Row> written, RunReport report, ModelConfig config) throws IOException;
+    /** Prints what was written, and returns the exit code; {@code page} is null where the report could not be written. */
+    abstract int report(Dataset<Row> written, RunReport totals, String page, ModelConfig config) throws IOException;
 
     /** What needs a session; returns the exit code. */
     interface SessionWork {
@@ -195,9 +195,6 @@ abstract class DocumentJob implements Callable<Integer> {
         RunEnd end;
         try (RunFolder run = RunFolder.open(folder, sink, totals, settings, state, waves, spark)) {
             List<WaveRecord> before = run.committed();
-            if (run.isNew() || !run.pending().isEmpty()) {
-                EarlyStart.begin(spark.sparkContext(), setup.engine());
-            }
             DocumentRun documentRun = new DocumentRun(
                     run,
                     sink,
@@ -210,22 +207,26 @@ abstract class DocumentJob implements Callable<Integer> {
                     waves,
                     input.partitions,
                     documents -> progressLine(spark, documents));
+            if (documentRun.hasWork()) {
+                EarlyStart.begin(spark.sparkContext(), setup.engine());
+            }
             ReportFiles reports = new ReportFiles(folder.fs(), folder.work());
+            boolean done = false;
             try {
                 documentRun.execute();
-            } catch (IOException | RuntimeException e) {
+                done = true;
+            } finally {
                 reports.keep(progress.engines());
-                reportUnfinished(sink, end(run, before, start, null), reports, setup.engine(), config);
-                throw e;
+                if (!done && run.isOurs() && !run.committed().isEmpty()) {
+                    reportUnfinished(sink, end(run, before, start, null), reports, setup.engine(), config);
+                }
             }
-            reports.keep(progress.engines());
             run.complete();
             end = end(run, before, start, Instant.now());
         }
         Dataset<Row> written = answers(
                 WaveSink.of(folder.fs(), folder.target(), output.format, schema).read(spark));
-        ReportFiles reports = new ReportFiles(folder.fs(), folder.target());
-        return report(written, writeReport(written, end, reports, setup.engine(), config), config);
+        return report(written, end, new ReportFiles(folder.fs(), folder.target()), setup.engine(), config);
     }
 
     private static RunEnd end(RunFolder run, List<WaveRecord> before, long start, Instant finished) {
@@ -235,36 +236,44 @@ abstract class DocumentJob implements Callable<Integer> {
     /** Of the waves that are there; why the job fails is more important than a failure here. */
     private void reportUnfinished(
             WaveSink sink, RunEnd run, ReportFiles reports, EngineConfig engine, ModelConfig config) {
-        if (run.waves().isEmpty()) {
-            return;
-        }
         try {
             Object[] there = run.waves().stream().map(WaveRecord::wave).toArray();
             Dataset<Row> written =
                     sink.read(SparkSession.active()).filter(col(WaveSink.COLUMN).isin(there));
-            writeReport(answers(written), run, reports, engine, config);
-            PrintWriter err = spec.commandLine().getErr();
-            err.printf("nosa: report of what is done: %s%n", reports.page());
-            err.flush();
-        } catch (RuntimeException e) {
+            RunReport totals = RunReport.of(answers(written), run.seconds(), run.before());
+            if (write(totals, answers(written), run, reports, engine, config)) {
+                PrintWriter err = spec.commandLine().getErr();
+                err.printf("nosa: report of what is done: %s%n", reports.page());
+                err.flush();
+            }
+        } catch (Exception e) { // Spark throws checked exceptions that it does not declare
             log.warn("There is no report of what is done: {}", e.getMessage());
         }
     }
 
-    private RunReport writeReport(
-            Dataset<Row> written, RunEnd run, ReportFiles reports, EngineConfig engine, ModelConfig config) {
-        RunReport report = RunReport.of(
-                written, run.seconds(), run.before(), reports.page().toString());
+    private int report(Dataset<Row> written, RunEnd run, ReportFiles reports, EngineConfig engine, ModelConfig config)
+            throws IOException {
+        RunReport totals = RunReport.of(written, run.seconds(), run.before());
+        boolean isThere = write(totals, written, run, reports, engine, config);
+        return report(written, totals, isThere ? reports.page().toString() : null, config);
+    }
+
+    private boolean write(
+            RunReport totals,
+            Dataset<Row> written,
+            RunEnd run,
+            ReportFiles reports,
+            EngineConfig engine,
+            ModelConfig config) {
         AttentionMode mode = engine.mode() == null ? config.mode() : engine.mode();
-        reports.write(engines -> ReportData.of(
+        return reports.write(engines -> ReportData.of(
                 run,
                 output.output,
                 ReportData.model(engine.model().toAbsolutePath().getFileName().toString(), config, mode.configName()),
-                report,
+                totals,
                 written,
                 engines,
                 ReportData.Configuration.of(spec, written.sparkSession())));
-        return report;
     }
 
     private DocumentRun.Running progressLine(SparkSession spark, long documents) {
@@ -323,14 +332,14 @@ abstract class DocumentJob implements Callable<Integer> {
     }
 
     /** Prints the totals, and returns the exit code: too many error rows are a failure. */
-    int printTotals(RunReport report, ModelConfig config) {
-        report.print(spec.commandLine().getOut(), config, output.output);
-        if (report.errorRate() <= output.maxErrorRate) {
+    int printTotals(RunReport totals, String page, ModelConfig config) {
+        totals.print(spec.commandLine().getOut(), config, output.output, page);
+        if (totals.errorRate() <= output.maxErrorRate) {
             return 0;
         }
         return failed(
                 "%d of %d documents failed, more than the share of %s; the output is kept (--max-error-rate)",
-                report.errors(), report.documents(), output.maxErrorRate);
+                totals.errors(), totals.documents(), output.maxErrorRate);
     }
 
     /** Says on stderr why the job failed, and returns its exit code. */

@@ -54,6 +54,14 @@ record DocumentRun(
         void close();
     }
 
+    /** Whether documents may have to be computed, as far as can be told without reading the input. */
+    boolean hasWork() {
+        return folder.isNew()
+                || !folder.pending().isEmpty()
+                || options.incremental && folder.inputChanged()
+                || options.retryFailed && folder.committed().stream().anyMatch(wave -> wave.errors() > 0);
+    }
+
     void execute() throws IOException {
         List<WaveRecord> before =
                 folder.committed().stream().filter(wave -> wave.documents() > 0).toList();
@@ -66,6 +74,7 @@ record DocumentRun(
             folder.plan(planner.plan(documents, 0), ids);
         }
         runPending(documents);
+        requireAllRows(before);
         if (options.incremental && folder.inputChanged()) {
             Dataset<Row> fresh = without(documents, sink.read(spark()));
             WavePlan plan = planner.plan(fresh, folder.nextWave());
@@ -78,17 +87,16 @@ record DocumentRun(
         if (options.retryFailed) {
             retry(documents);
         }
-        requireAllRows(before);
     }
 
-    /** What somebody has taken out of waves that were there before, or put into them, is said before the run counts as complete. */
+    /** What somebody has taken out of waves that were there before, or put into them, is said before anything builds on them. */
     private void requireAllRows(List<WaveRecord> before) {
         if (before.isEmpty()) {
             return;
         }
         Map<Integer, Long> rows = new HashMap<>();
         sink.read(spark())
-                .groupBy(WaveSink.COLUMN)
+                .groupBy(col(WaveSink.COLUMN).cast("int"))
                 .count()
                 .collectAsList()
                 .forEach(wave -> rows.put(wave.getInt(0), wave.getLong(1)));

@@ -134,8 +134,8 @@ final class EvalJob extends DocumentJob {
     }
 
     @Override
-    int report(Dataset<Row> written, RunReport report, ModelConfig config) throws IOException {
-        int code = printTotals(report, config);
+    int report(Dataset<Row> written, RunReport totals, String page, ModelConfig config) throws IOException {
+        int code = printTotals(totals, page, config);
         String mode = EngineSettings.of(model.engineConfig(), config, false)
                 .layout()
                 .mode()

@@ -87,10 +87,10 @@ final class GenerateJob extends DocumentJob {
     }
 
     @Override
-    int report(Dataset<Row> written, RunReport report, ModelConfig config) {
+    int report(Dataset<Row> written, RunReport totals, String page, ModelConfig config) {
         printFirst(
                 prompts.areGiven() ? written.withColumn("id", concat_ws(": ", col("id"), col("prompt"))) : written,
                 "generation");
-        return printTotals(report, config);
+        return printTotals(totals, page, config);
     }
 }

@@ -75,8 +75,8 @@ final class ReportFiles {
         return new Path(state, "report.html");
     }
 
-    /** Makes a report of what engines have said, and writes it if it can: the results are there without it. */
-    void write(Function<List<EngineReport>, ReportData> report) {
+    /** Makes a report of what engines have said, and writes it if it can, which it returns: the results are there without it. */
+    boolean write(Function<List<EngineReport>, ReportData> report) {
         try {
             byte[] json = JSON.writeValueAsBytes(report.apply(engines()));
             JsonFiles.write(fs, new Path(state, "report.json"), json);
@@ -84,8 +84,10 @@ final class ReportFiles {
                     fs,
                     page(),
                     ReportPage.html(new String(json, StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8));
-        } catch (IOException e) {
+            return true;
+        } catch (Exception e) { // Spark throws checked exceptions that it does not declare
             log.warn("{} could not be written: {}", page(), e.getMessage());
+            return false;
         }
     }
 

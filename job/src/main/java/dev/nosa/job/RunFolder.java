@@ -266,6 +266,16 @@ final class RunFolder implements AutoCloseable {
         return others;
     }
 
+    /** Whether no other job has broken the lock, as far as can be told. */
+    boolean isOurs() {
+        try {
+            lock.check();
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
     /** Records a wave that the sink has. */
     void commit(WaveRecord record) throws IOException {
         lock.check();

@@ -32,7 +32,6 @@ import org.apache.spark.sql.Row;
  * @param decodeSeconds likewise
  * @param seconds wall time of reading, running and writing
  * @param before waves that were there when the job began
- * @param page of the report
  */
 record RunReport(
         long documents,
@@ -48,7 +47,6 @@ record RunReport(
         long blocksMissed,
         double seconds,
         List<WaveRecord> before,
-        String page,
         List<ErrorClass> errorClasses) {
 
     private static final int SHOWN_CLASSES = 5;
@@ -56,7 +54,7 @@ record RunReport(
     /** Errors that differ in numbers alone. */
     record ErrorClass(long times, String id, String error) {}
 
-    static RunReport of(Dataset<Row> output, double seconds, List<WaveRecord> before, String page) {
+    static RunReport of(Dataset<Row> output, double seconds, List<WaveRecord> before) {
         Row total = output.agg(
                         count(lit(1)),
                         totalOf(ofStatus("truncated")),
@@ -84,7 +82,6 @@ record RunReport(
                 total.getLong(10),
                 seconds,
                 before,
-                page,
                 total.getLong(2) == 0 ? List.of() : errorClasses(output));
     }
 
@@ -125,7 +122,7 @@ record RunReport(
         return documents == 0 ? 0 : (double) errors / documents;
     }
 
-    void print(PrintWriter out, ModelConfig model, String path) {
+    void print(PrintWriter out, ModelConfig model, String path, String page) {
         line(
                 out,
                 "documents",
@@ -159,7 +156,9 @@ record RunReport(
             line(out, "error", "%d x like document '%s': %s", error.times, error.id, error.error);
         }
         line(out, "output", "%s", path);
-        line(out, "report", "%s", page);
+        if (page != null) {
+            line(out, "report", "%s", page);
+        }
         out.flush();
     }
 

@@ -67,8 +67,8 @@ final class ScoreJob extends DocumentJob {
     }
 
     @Override
-    int report(Dataset<Row> written, RunReport report, ModelConfig config) {
+    int report(Dataset<Row> written, RunReport totals, String page, ModelConfig config) {
         printFirst(written, "scores");
-        return printTotals(report, config);
+        return printTotals(totals, page, config);
     }
 }

@@ -104,7 +104,7 @@ final class StubJob extends DocumentJob {
     }
 
     @Override
-    int report(Dataset<Row> written, RunReport report, ModelConfig config) {
+    int report(Dataset<Row> written, RunReport totals, String page, ModelConfig config) {
         return 0;
     }
 }

@@ -23,10 +23,12 @@ public final class EarlyStart {
         if (context.isLocal() || ClusterCheck.check(context, options).isPresent()) {
             return;
         }
-        int cores = context.defaultParallelism(); // Spark deals out so many tasks at once, some to each executor
+        // As many tasks as run at once, so that Spark deals out some to each executor.
+        int executors = context.statusTracker().getExecutorInfos().length - 1;
+        int tasks = Math.max(context.defaultParallelism(), executors);
         context.setJobDescription(DESCRIPTION);
         JavaSparkContext.fromSparkContext(context)
-                .parallelize(Collections.nCopies(cores, 0), cores)
+                .parallelize(Collections.nCopies(tasks, 0), tasks)
                 .foreachPartitionAsync(none -> ExecutorEngine.begin(options, ModelStarter.NOSA));
         context.setJobDescription(null);
     }
