@@ -12,6 +12,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.util.ShutdownHookManager;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskKilledException;
 import org.apache.spark.resource.ResourceInformation;
@@ -25,6 +27,9 @@ import org.slf4j.LoggerFactory;
 public final class ExecutorEngine {
     private static final Logger log = LoggerFactory.getLogger(ExecutorEngine.class);
     private static final long POLL_MILLIS = 100;
+    /** Of hooks at the JVM's end: what an executor reports last, in Spark's own, is of a living engine. */
+    private static final int AFTER_SPARK = FileSystem.SHUTDOWN_HOOK_PRIORITY;
+
     private static final ExecutorEngine INSTANCE = new ExecutorEngine();
 
     private final WorkCounters counters = new WorkCounters();
@@ -153,7 +158,7 @@ public final class ExecutorEngine {
         }
         if (!hooked) {
             hooked = true;
-            Runtime.getRuntime().addShutdownHook(new Thread(this::shutDown, "nosa-engine-close"));
+            ShutdownHookManager.get().addShutdownHook(this::shutDown, AFTER_SPARK);
         }
         options = wanted;
         int gpu = GpuAddress.ofThisTask(resources);
