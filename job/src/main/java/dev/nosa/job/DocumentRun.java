@@ -3,6 +3,7 @@ package dev.nosa.job;
 import static org.apache.spark.sql.functions.broadcast;
 import static org.apache.spark.sql.functions.col;
 
+import dev.nosa.spark.ExecutorCount;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.HashMap;

@@ -8,6 +8,7 @@ import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.substring;
 import static org.apache.spark.sql.functions.sum;
 
+import dev.nosa.spark.ExecutorCount;
 import dev.nosa.tokenizer.HuggingFaceTokenizer;
 import dev.nosa.tokenizer.Tokenizer;
 import java.nio.file.Path;

@@ -14,7 +14,6 @@ import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -108,18 +107,15 @@ class KillIT {
     }
 
     private List<Row> rows(String output) throws IOException {
-        try (SparkSession spark = SparkSession.builder()
-                .master("local[1]")
-                .config("spark.ui.enabled", false)
-                .config("spark.driver.host", "localhost")
-                .config("spark.driver.bindAddress", "127.0.0.1")
-                .getOrCreate()) {
-            return spark.read()
-                    .parquet(folder.resolve(output).toString())
-                    .select("id", "generation", "status", "error", "finish_reason", "prompt_tokens", "output_tokens")
-                    .orderBy("id")
-                    .collectAsList();
-        }
+        return ResultFiles.read(
+                folder.resolve(output),
+                "id",
+                "generation",
+                "status",
+                "error",
+                "finish_reason",
+                "prompt_tokens",
+                "output_tokens");
     }
 
     @Test

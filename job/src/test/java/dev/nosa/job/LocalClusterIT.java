@@ -19,7 +19,6 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -178,27 +177,17 @@ class LocalClusterIT {
 
     /** All that does not depend on time, by id. */
     private List<Row> results(String output) throws IOException {
-        try (SparkSession spark = SparkSession.builder()
-                .master("local[1]")
-                .config("spark.ui.enabled", false)
-                .config("spark.driver.host", "localhost")
-                .config("spark.driver.bindAddress", "127.0.0.1")
-                .getOrCreate()) {
-            return spark.read()
-                    .parquet(folder.resolve(output).toString())
-                    .select(
-                            "id",
-                            "generation",
-                            "status",
-                            "error",
-                            "finish_reason",
-                            "prompt_tokens",
-                            "output_tokens",
-                            "usage.blocks_selected",
-                            "usage.blocks_missed")
-                    .orderBy("id")
-                    .collectAsList();
-        }
+        return ResultFiles.read(
+                folder.resolve(output),
+                "id",
+                "generation",
+                "status",
+                "error",
+                "finish_reason",
+                "prompt_tokens",
+                "output_tokens",
+                "usage.blocks_selected",
+                "usage.blocks_missed");
     }
 
     /** Folders that executors leave their logs in, one an application. */

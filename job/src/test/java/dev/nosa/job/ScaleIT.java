@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -128,7 +129,13 @@ class ScaleIT {
                 "1");
         assertThat(line.get("killed").asInt()).isPositive();
         assertThat(Files.readString(folder.resolve("runs/fixed-2/job.err"))).contains("Lost executor");
-        assertThat(line.get("documents").asInt()).isEqualTo(10); // the script fails where one is missing or in error
+        assertThat(line.get("documents").asInt()).isEqualTo(10); // the script fails where one is in error
         assertThat(line.get("prompt_tokens").asInt()).isEqualTo(10 * 900);
+        assertThat(ResultFiles.read(folder.resolve("runs/fixed-2/output"), "id"))
+                .as("each document once")
+                .extracting(row -> row.getString(0))
+                .isEqualTo(IntStream.range(0, 10)
+                        .mapToObj(number -> String.format("d%05d", number))
+                        .toList());
     }
 }

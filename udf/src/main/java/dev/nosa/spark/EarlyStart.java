@@ -7,8 +7,6 @@ import org.apache.spark.api.java.JavaSparkContext;
 
 /** Engines of executors that load their model while the driver still plans. */
 public final class EarlyStart {
-    static final String DESCRIPTION = "engines start";
-
     private EarlyStart() {}
 
     /**
@@ -24,9 +22,8 @@ public final class EarlyStart {
             return;
         }
         // As many tasks as run at once, so that Spark deals out some to each executor.
-        int executors = context.statusTracker().getExecutorInfos().length - 1;
-        int tasks = Math.max(context.defaultParallelism(), executors);
-        context.setJobDescription(DESCRIPTION);
+        int tasks = Math.max(context.defaultParallelism(), ExecutorCount.of(context));
+        context.setJobDescription("engines start");
         JavaSparkContext.fromSparkContext(context)
                 .parallelize(Collections.nCopies(tasks, 0), tasks)
                 .foreachPartitionAsync(none -> ExecutorEngine.begin(options, ModelStarter.NOSA));

@@ -1,13 +1,13 @@
-package dev.nosa.job;
+package dev.nosa.spark;
 
 import org.apache.spark.SparkContext;
 
 /** How many executors there are. */
-final class ExecutorCount {
+public final class ExecutorCount {
     private ExecutorCount() {}
 
     /** At least 1: in local mode the driver is the executor. */
-    static int of(SparkContext context) {
+    public static int of(SparkContext context) {
         return Math.max(1, context.statusTracker().getExecutorInfos().length - 1);
     }
 }
